@@ -1,0 +1,1 @@
+"""What happened: contracts, the book (decide, ledger, stream) and proofs. Imports no projections, no services."""

@@ -1,0 +1,109 @@
+"""Family `alert`: something that needs a person. Written by the book's own services only."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from events.fields import (
+    Day,
+    EmployeeToken,
+    Flag,
+    Ident,
+    Maybe,
+    Note,
+    OccurredAt,
+    OccurredOn,
+    Payload,
+    Slug,
+    Uuid,
+    told,
+)
+from events.values import Whole, refuse
+
+_RULES = "the alert service"
+_LAST_POSITION: Final = 2**53 - 1  # what JSON carries without loss everywhere
+
+Alert = Annotated[Uuid, told("Id of the alert, made of rule, relation, line and due date", origin=_RULES)]
+Position = Annotated[int, Whole(1, _LAST_POSITION)]
+EvidenceField = Annotated[
+    tuple[Position, ...],
+    Field(max_length=20),
+    told("The events that caused it", unit="positions in the book", origin=_RULES),
+]
+Silent = Annotated[Flag, told("Whether nobody is notified", origin=_RULES)]
+
+
+class Raised(Payload):
+    """A line of the contact schedule is overdue."""
+
+    alert: Alert
+    rule: Annotated[Slug, told("Name of the rule", origin=_RULES)]
+    rule_version: Annotated[int, Whole(1, 10_000), told("Version of the rule", unit="version number", origin=_RULES)]
+    line: Annotated[Ident, told("The schedule line", origin="the contact schedule")]
+    due_on: Annotated[Day, told("When the contact was due", origin=_RULES)]
+    overdue_on: Annotated[Day, told("First day on which it was overdue", origin=_RULES)]
+    last_ok_on: Annotated[Day, told("Last day on which it was in time", origin=_RULES)]
+    owner: Annotated[
+        Maybe[EmployeeToken], told("The colleague who sees to the line, as reference or token", origin="the schedule")
+    ] = None
+    evidence: EvidenceField
+    level: Annotated[int, Whole(0, 9), told("Step of the escalation, 0 first", unit="steps", origin=_RULES)]
+    silent: Silent
+    occurred_on: OccurredOn
+
+
+class Resolved(Payload):
+    """What the alert was about is over."""
+
+    alert: Alert
+    reason: Annotated[
+        Literal["contact_held", "late_evidence", "recomputed", "line_ended", "merged", "rule_changed", "manual"],
+        told("What ended it", origin=_RULES),
+    ]
+    evidence: EvidenceField
+    occurred_on: OccurredOn
+
+
+class Reopened(Payload):
+    """A resolved alert holds again, for the same due date."""
+
+    alert: Alert
+    evidence: EvidenceField
+    silent: Silent
+    occurred_on: OccurredOn
+
+
+class Acknowledged(Payload):
+    """Somebody took the alert up."""
+
+    alert: Alert
+    occurred_at: OccurredAt
+
+
+class Snoozed(Payload):
+    """Somebody put the alert off for a while."""
+
+    alert: Alert
+    occurred_at: OccurredAt
+    until: Annotated[Day, told("First day on which it shows again, at most a year ahead", origin="who put it off")]
+    reason: Annotated[Maybe[Note], told("Why", origin="who put it off")] = None
+
+    @field_validator("until")
+    @classmethod
+    def _later(cls, until: date, info: ValidationInfo) -> date:
+        at = info.data.get("occurred_at")
+        if isinstance(at, datetime) and not at.date() < until <= at.date() + timedelta(days=366):
+            raise refuse("An alert is put off to a later day, at most a year ahead; give an until in that time.")
+        return until
+
+
+MODELS: Final[dict[str, type[Payload]]] = {
+    "raised.v1": Raised,
+    "resolved.v1": Resolved,
+    "reopened.v1": Reopened,
+    "acknowledged.v1": Acknowledged,
+    "snoozed.v1": Snoozed,
+}

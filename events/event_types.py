@@ -1,0 +1,61 @@
+"""Every event type that the book takes, with its contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+from events.contracts import (
+    alert,
+    commitment,
+    contact,
+    counterpart,
+    knowledge,
+    plan,
+    relation,
+    satisfaction,
+    schedule,
+    team,
+)
+from events.fields import Payload
+from events.recorded import TYPE_PREFIX
+
+_FAMILIES: Final = {
+    "relation": relation.MODELS,
+    "counterpart": counterpart.MODELS,
+    "team": team.MODELS,
+    "contact": contact.MODELS,
+    "schedule": schedule.MODELS,
+    "knowledge": knowledge.MODELS,
+    "plan": plan.MODELS,
+    "satisfaction": satisfaction.MODELS,
+    "commitment": commitment.MODELS,
+    "alert": alert.MODELS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One version of one type: `nl.relatieboek.contact.held.v1` has kind `contact.held` and version 1."""
+
+    name: str
+    kind: str
+    family: str
+    event: str
+    version: int
+    model: type[Payload]
+    about: Literal["relation", "organisation"]
+
+
+def _event_type(family: str, event_version: str, model: type[Payload]) -> EventType:
+    event, _, version = event_version.rpartition(".v")
+    name = f"{TYPE_PREFIX}{family}.{event_version}"
+    return EventType(name, f"{family}.{event}", family, event, int(version), model, model.about)
+
+
+TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
+    {t.name: t for family, models in _FAMILIES.items() for v, m in models.items() for t in [_event_type(family, v, m)]}
+)
+"""Every event type that the book takes, by its full name."""

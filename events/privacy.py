@@ -1,0 +1,169 @@
+"""Personal fields: encrypted before they are hashed or stored, decrypted only where a person reads (SPEC section 6).
+
+A person's or employee's id becomes a random reference, `ref~<32 hex>`. A text becomes
+`enc~e~<position>~<pointer>~<base64>` under the key of its event, or `enc~p~<ref>~<position>~<pointer>~<base64>` under
+the key of the person that it describes. AES-256-GCM; the associated data bind type, source, id and JSON pointer, so a
+ciphertext cannot be moved to another event or field. Without the key a token reads as "gegevens gewist".
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from events.canonical import canonical
+from events.tables import entry, event_key, person_key
+
+Kind = Literal["person", "employee"]
+REF: Final = "ref~"
+ENC: Final = "enc~"
+ERASED: Final = "gegevens gewist"
+_NONCE_BYTES: Final = 12
+
+
+def new_key() -> bytes:
+    """A person's key: 32 random bytes."""
+    return os.urandom(32)
+
+
+def new_event_key() -> bytes:
+    """An event's key: 32 random bytes for its texts, 32 for the HMAC of its content."""
+    return os.urandom(64)
+
+
+def new_ref() -> str:
+    return REF + os.urandom(16).hex()
+
+
+def seal(key: bytes, plain: bytes, aad: bytes) -> bytes:
+    """Nonce and ciphertext, under the first 32 bytes of the key. A fresh random nonce each time: a key seals
+    some dozens of texts at most."""
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + AESGCM(key[:32]).encrypt(nonce, plain, aad)
+
+
+def unseal(key: bytes, sealed: bytes, aad: bytes) -> bytes:
+    """Raises cryptography's InvalidTag when key, text or associated data are not the ones it was sealed with."""
+    return AESGCM(key[:32]).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], aad)
+
+
+def content_mac(key: bytes, content: bytes) -> bytes:
+    """HMAC of the content as sent, under the second half of the event's key."""
+    return hmac.digest(key[32:], content, "sha256")
+
+
+def aad_of(type_: str, source: str, id_: str, pointer: str) -> bytes:
+    return canonical([type_, source, id_, pointer])
+
+
+def text_token(key: bytes, position: int, pointer: str, aad: bytes, plain: str, ref: str | None = None) -> str:
+    """The token of one text, under the event's key, or under the key of the person `ref`."""
+    sealed = base64.urlsafe_b64encode(seal(key, plain.encode(), aad)).decode()
+    who = f"p~{ref[len(REF) :]}" if ref is not None else "e"
+    return f"{ENC}{who}~{position}~{pointer}~{sealed}"
+
+
+def _tokens(doc: Any) -> Iterable[str]:
+    if isinstance(doc, str):
+        if doc.startswith((REF, ENC)):
+            yield doc
+    elif isinstance(doc, Mapping):
+        for v in doc.values():  # pyright: ignore[reportUnknownVariableType]  a JSON document
+            yield from _tokens(v)
+    elif isinstance(doc, list):
+        for v in doc:  # pyright: ignore[reportUnknownVariableType]
+            yield from _tokens(v)
+
+
+def _replace(doc: Any, plain: Mapping[str, str]) -> Any:
+    if isinstance(doc, str):
+        return plain.get(doc, doc)
+    if isinstance(doc, Mapping):
+        return {k: _replace(v, plain) for k, v in doc.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(doc, list):
+        return [_replace(v, plain) for v in doc]  # pyright: ignore[reportUnknownVariableType]
+    return doc
+
+
+class Privacy:
+    """Reads tokens. Holds the book-wide lookup key that finds a person's reference by id."""
+
+    def __init__(self, lookup_key: bytes) -> None:
+        self._lookup_key = lookup_key
+
+    def lookup(self, kind: Kind, id_: str) -> bytes:
+        """What finds a person's row without storing the id: HMAC of kind and id."""
+        return hmac.digest(self._lookup_key, f"{kind}:{id_}".encode(), "sha256")
+
+    async def ref_of(self, conn: AsyncConnection, kind: Kind, id_: str) -> str | None:
+        """The reference that stands for this person in events, or None when no event named them."""
+        return await conn.scalar(select(person_key.c.ref).where(person_key.c.lookup == self.lookup(kind, id_)))
+
+    async def reveal(self, conn: AsyncConnection, doc: Any) -> Any:
+        """The JSON document with every token replaced by what it stands for, or by "gegevens gewist".
+
+        Two queries at most, however many tokens. Raises cryptography's InvalidTag when a ciphertext was tampered with.
+        """
+        tokens = set(_tokens(doc))
+        if not tokens:
+            return doc
+        refs = {t for t in tokens if t.startswith(REF)}
+        texts = {t: parts for t in tokens - refs if (parts := _parse(t)) is not None}
+        persons = await self._persons(conn, refs | {p.ref for p in texts.values() if p.ref})
+        events = await self._events(conn, {p.position for p in texts.values()})
+        plain: dict[str, str] = {}
+        for ref in refs:
+            plain[ref] = persons[ref][0] if ref in persons else ERASED
+        for token, part in texts.items():
+            event = events.get(part.position)
+            key = (persons.get(part.ref, ("", None))[1]) if part.ref else (event[0] if event else None)
+            if event is None or key is None:
+                plain[token] = ERASED
+                continue
+            aad = aad_of(event[1], event[2], event[3], part.pointer)
+            plain[token] = unseal(key, part.sealed, aad).decode()
+        return _replace(doc, plain)
+
+    async def _persons(self, conn: AsyncConnection, refs: set[str]) -> dict[str, tuple[str, bytes]]:
+        if not refs:
+            return {}
+        rows = await conn.execute(select(person_key).where(person_key.c.ref.in_(refs)))
+        return {r.ref: (unseal(r.key, r.sealed_id, r.ref.encode()).decode(), r.key) for r in rows}
+
+    async def _events(
+        self, conn: AsyncConnection, positions: set[int]
+    ) -> dict[int, tuple[bytes | None, str, str, str]]:
+        if not positions:
+            return {}
+        query = select(event_key.c.position, event_key.c.key, entry.c.type, entry.c.source, entry.c.id).join(
+            entry, entry.c.position == event_key.c.position
+        )
+        rows = await conn.execute(query.where(event_key.c.position.in_(positions)))
+        return {r.position: (r.key, r.type, r.source, r.id) for r in rows}
+
+
+class _Text:
+    __slots__ = ("pointer", "position", "ref", "sealed")
+
+    def __init__(self, ref: str | None, position: int, pointer: str, sealed: bytes) -> None:
+        self.ref, self.position, self.pointer, self.sealed = ref, position, pointer, sealed
+
+
+def _parse(token: str) -> _Text | None:
+    """The parts of a text token, or None for a string that merely looks like one."""
+    parts = token.split("~")
+    try:
+        if len(parts) == 5 and parts[1] == "e":
+            return _Text(None, int(parts[2]), parts[3], base64.urlsafe_b64decode(parts[4]))
+        if len(parts) == 6 and parts[1] == "p":
+            return _Text(REF + parts[2], int(parts[3]), parts[4], base64.urlsafe_b64decode(parts[5]))
+    except ValueError:
+        return None
+    return None

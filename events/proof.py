@@ -1,0 +1,31 @@
+"""Entries and leaf hashes: what makes a history provable (INTERFACE section 5, RFC 6962 hashing)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from events.canonical import canonical
+
+# Attributes of the stored event that an entry leaves out: its position stands beside it, and a trace is no fact.
+_NOT_IN_ENTRY: Final = frozenset({"data", "sequence", "traceparent"})
+GENESIS: Final = bytes(32)
+
+
+def entry_of(stored: Mapping[str, Any], position: int, version: int, prev: bytes) -> dict[str, Any]:
+    """The canonical entry of a stored event. `prev` is the leaf hash before it in the same relation."""
+    return {
+        "attributes": {k: v for k, v in stored.items() if k not in _NOT_IN_ENTRY},
+        "data_sha256": hashlib.sha256(canonical(stored["data"])).hexdigest(),
+        "position": position,
+        "prev": prev.hex(),
+        "relation": stored["relation"],
+        "v": 1,
+        "version": version,
+    }
+
+
+def leaf_hash(stored: Mapping[str, Any], position: int, version: int, prev: bytes) -> bytes:
+    """SHA-256(0x00 ‖ RFC 8785 bytes of the entry): 32 bytes."""
+    return hashlib.sha256(b"\x00" + canonical(entry_of(stored, position, version, prev))).digest()

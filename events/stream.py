@@ -1,0 +1,189 @@
+"""The stream RELATIEBOEK: every accepted event in the ledger's order; its sequence is the event's position."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, cast
+from uuid import uuid4
+
+import msgspec
+from nats.aio.client import Client
+from nats.errors import ConnectionClosedError, NoRespondersError, OutboundBufferLimitError
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
+from nats.js.errors import APIError, NotFoundError
+
+from events.errors import Diverged, Unavailable
+from events.recorded import TYPE_PREFIX
+
+STREAM: Final = "RELATIEBOEK"
+MOST_IN_BATCH: Final = 1_000
+_WRONG_LAST_SEQUENCE: Final = 10071
+_IN_FLIGHT: Final = 10164
+VERDICTS_KEPT: Final = timedelta(days=30)
+_OUT: Final = (
+    NatsTimeoutError,
+    asyncio.TimeoutError,
+    NoRespondersError,
+    ConnectionClosedError,
+    OutboundBufferLimitError,
+    OSError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An entry as it goes into the stream."""
+
+    position: int
+    relation: str
+    version: int
+    type: str
+    department: str
+    payload: bytes
+    prev: bytes
+    leaf: bytes
+
+    @property
+    def subject(self) -> str:
+        """`relatieboek.<family>.<event>.<department>`: a bounded set."""
+        return f"relatieboek.{self.type[len(TYPE_PREFIX) : self.type.rindex('.v')]}.{self.department}"
+
+    def headers(self) -> dict[str, str]:
+        return {
+            "Content-Type": "application/cloudevents+json",
+            "Relatieboek-Relation": self.relation,
+            "Relatieboek-Version": str(self.version),
+            "Relatieboek-Prev": self.prev.hex(),
+            "Relatieboek-Leaf": self.leaf.hex(),
+        }
+
+
+class WrongLast(Exception):
+    """The stream's last sequence is not the one expected: another relay was first, or stream and ledger differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    created: str
+    first: int
+    last: int
+    messages: int
+    deleted: int
+
+
+class _Error(msgspec.Struct):
+    err_code: int = 0
+    description: str = ""
+
+
+class _PubAck(msgspec.Struct):
+    seq: int = 0
+    error: _Error | None = None
+
+
+class Stream:
+    """The writing and checking side of the stream, over one NATS connection. Every wait is bounded."""
+
+    def __init__(self, nc: Client, *, replicas: int = 1, timeout_s: float = 5.0) -> None:
+        self._nc, self._replicas, self._timeout_s = nc, replicas, timeout_s
+
+    async def _api(self, subject: str, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            reply = await self._nc.request(f"$JS.API.{subject}", msgspec.json.encode(body), timeout=self._timeout_s)
+        except _OUT as error:
+            raise Unavailable("NATS") from error
+        answer: dict[str, Any] = msgspec.json.decode(reply.data)
+        if error := answer.get("error"):
+            if error.get("code") == 404:
+                raise NotFoundError(code=404, description=error.get("description"), err_code=error.get("err_code"))
+            raise APIError(code=error.get("code"), description=error.get("description"), err_code=error.get("err_code"))
+        return answer
+
+    async def create(self) -> StreamState:
+        """Makes the stream: on file, nothing deletable, atomic batches. Deduplication is the ledger's."""
+        await self._api(
+            f"STREAM.CREATE.{STREAM}",
+            {
+                "name": STREAM, "subjects": ["relatieboek.>"], "retention": "limits", "storage": "file",
+                "num_replicas": self._replicas, "max_msgs": -1, "max_bytes": -1, "max_age": 0, "max_consumers": -1,
+                "max_msgs_per_subject": -1, "discard": "new", "deny_delete": True, "deny_purge": True,
+                "allow_atomic": True, "allow_direct": True, "allow_rollup_hdrs": False, "allow_msg_ttl": False,
+            },
+        )  # fmt: skip
+        return await self.state()
+
+    async def state(self) -> StreamState:
+        """Raises NotFoundError when there is no stream, Unavailable when NATS is out."""
+        info = await self._api(f"STREAM.INFO.{STREAM}", {})
+        s = info["state"]
+        return StreamState(info["created"], s["first_seq"], s["last_seq"], s["messages"], s.get("num_deleted", 0))
+
+    async def leaf_at(self, position: int) -> bytes:
+        """The leaf hash in the header of the message at a position. Raises NotFoundError when there is none."""
+        js = JetStreamContext(self._nc, timeout=self._timeout_s)
+        try:
+            message = await js.get_msg(STREAM, seq=position, direct=True)
+        except _OUT as error:
+            raise Unavailable("NATS") from error
+        headers = cast("dict[str, str]", message.headers or {})  # pyright: ignore[reportUnknownMemberType]
+        return bytes.fromhex(headers.get("Relatieboek-Leaf", ""))
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Adds contiguous messages, all or none: their positions follow the stream's last sequence.
+
+        Raises WrongLast when the stream's last sequence is another, Unavailable when the answer did not come: then it
+        is unknown whether they are in, and the caller looks before it sends again.
+        """
+        first, last = messages[0], messages[-1]
+        batch = {"Nats-Batch-Id": uuid4().hex} if len(messages) > 1 else {}
+        for n, message in enumerate(messages, 1):
+            headers = message.headers()
+            if message is first:
+                headers["Nats-Expected-Last-Sequence"] = str(message.position - 1)
+                headers["Nats-Expected-Stream"] = STREAM
+            if batch:
+                headers |= batch | {"Nats-Batch-Sequence": str(n)}
+            try:
+                if message is not last:
+                    await self._nc.publish(message.subject, message.payload, headers=headers)
+                    continue
+                if batch:
+                    headers["Nats-Batch-Commit"] = "1"
+                reply = await self._nc.request(
+                    message.subject, message.payload, timeout=self._timeout_s, headers=headers
+                )
+            except _OUT as error:
+                raise Unavailable("NATS") from error
+            ack = msgspec.json.decode(reply.data, type=_PubAck)
+            if ack.error is not None:
+                if ack.error.err_code in (_WRONG_LAST_SEQUENCE, _IN_FLIGHT):
+                    raise WrongLast(ack.error.description)
+                raise Unavailable(f"JetStream: {ack.error.description} ({ack.error.err_code})")
+            if ack.seq != last.position:
+                raise Diverged(f"the stream gave sequence {ack.seq} to position {last.position}", last.position)
+
+    async def delete(self) -> None:
+        """Only `reconcile --repair`, with the operations credential, may do this."""
+        await self._api(f"STREAM.DELETE.{STREAM}", {})
+
+    async def ensure_department(self, department: str, *, max_bytes: int = 1 << 30) -> None:
+        """A department's inbox and verdict streams. Made if absent, left as they are if there."""
+        common: dict[str, Any] = {
+            "storage": "file", "num_replicas": self._replicas, "max_msgs": -1, "max_bytes": max_bytes,
+            "max_consumers": -1, "max_msg_size": 8 << 20,
+        }  # fmt: skip
+        wanted = [
+            {"name": f"INBOX_{department}", "subjects": [f"inbox.{department}.>"], "retention": "workqueue",
+             "discard": "new", "max_age": 0, "duplicate_window": 120_000_000_000},
+            {"name": f"VERDICTS_{department}", "subjects": [f"verdicts.{department}"], "retention": "limits",
+             "discard": "old", "max_age": int(VERDICTS_KEPT.total_seconds() * 1e9)},
+        ]  # fmt: skip
+        for stream in wanted:
+            try:
+                await self._api(f"STREAM.INFO.{stream['name']}", {})
+            except NotFoundError:
+                await self._api(f"STREAM.CREATE.{stream['name']}", common | stream)

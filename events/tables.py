@@ -1,0 +1,165 @@
+"""The ledger's tables (schema `ledger`). Alembic creates them; the services' role may only read and add entries."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData(schema="ledger")
+
+_instant = DateTime(timezone=True)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("relation", Text, nullable=False, comment="UUID in lower case, or 'organisation'"),
+    Column("version", BigInteger, nullable=False, comment="the relation's event count, from 1"),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("department", Text, nullable=False),
+    Column("recorded_at", _instant, nullable=False),
+    Column("payload", LargeBinary, nullable=False, comment="the stored CloudEvent, the very bytes of the stream"),
+    Column("prev", LargeBinary, nullable=False, comment="leaf hash before it in the same relation"),
+    Column("leaf", LargeBinary, nullable=False),
+    UniqueConstraint("source", "id", name="entry_source_id"),
+    UniqueConstraint("relation", "version", name="entry_relation_version"),
+)
+
+chain = Table(
+    "chain",
+    metadata,
+    Column("relation", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("leaf", LargeBinary, nullable=False, comment="leaf hash of the relation's last entry"),
+)
+
+thing = Table(
+    "thing",
+    metadata,
+    Column("key", Text, primary_key=True, comment="what decide needs to know: 'line:<relation>:<line>' and so on"),
+    Column("value", JSONB, nullable=False),
+    Column("version", BigInteger, nullable=False, comment="relation version of the last event that touched it"),
+    Column("position", BigInteger, nullable=False, comment="position of that event"),
+)
+
+event_key = Table(
+    "event_key",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary, comment="AES-256 key of the event's texts; null once erased"),
+    Column("content_mac", LargeBinary, comment="HMAC of the content as sent; null once erased"),
+)
+
+person_key = Table(
+    "person_key",
+    metadata,
+    Column("ref", Text, primary_key=True, comment="random reference that stands for the person in events"),
+    Column("kind", Text, nullable=False, comment="person or employee"),
+    Column("lookup", LargeBinary, nullable=False, unique=True, comment="HMAC of kind and id under the lookup key"),
+    Column("key", LargeBinary, nullable=False),
+    Column("sealed_id", LargeBinary, nullable=False, comment="the id as sent, under the person's key"),
+)
+
+parked = Table(
+    "parked",
+    metadata,
+    Column("arrival", BigInteger, primary_key=True, autoincrement=True),
+    Column("department", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("waits_for", ARRAY(Text), nullable=False, comment="keys of things; when one is touched it is tried again"),
+    Column("ready", SmallInteger, nullable=False, server_default=text("0"), comment="1: try again"),
+    Column("problem", JSONB, nullable=False),
+    Column("parked_at", _instant, nullable=False),
+    Column("sealed", LargeBinary, nullable=False, comment="the event as sent, under key"),
+    Column("key", LargeBinary, nullable=False),
+    Column("content_mac", LargeBinary, nullable=False),
+    UniqueConstraint("source", "id", name="parked_source_id"),
+    Index("parked_waits_for", "waits_for", postgresql_using="gin"),
+    Index("parked_ready", "arrival", postgresql_where=text("ready = 1")),
+)
+
+rejected = Table(
+    "rejected",
+    metadata,
+    Column("rejected_id", BigInteger, primary_key=True, autoincrement=True),
+    Column("department", Text, nullable=False),
+    Column("source", Text),
+    Column("id", Text),
+    Column("type", Text),
+    Column("code", Text, nullable=False),
+    Column("problem", JSONB, nullable=False),
+    Column("rejected_at", _instant, nullable=False),
+    Column("sealed", LargeBinary, comment="the event as sent, under key; null for patient data"),
+    Column("key", LargeBinary),
+    Index("rejected_source_id", "source", "id"),
+    Index("rejected_department", "department", "rejected_id"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=True),
+    Column("department", Text, nullable=False),
+    Column("position", BigInteger, comment="sent once the stream has it"),
+    Column("verdict", JSONB, nullable=False, comment="of a parked event, for verdicts.<department>"),
+)
+
+head = Table(
+    "head",
+    metadata,
+    Column("one", SmallInteger, primary_key=True, server_default=text("1")),
+    Column("position", BigInteger, nullable=False, server_default=text("0")),
+    Column("recorded_at", _instant, comment="recorded time of the last entry"),
+    Column("clock_at", _instant, comment="set: the book's clock stands still at it (trials, audits)"),
+    Column("stream_created", Text, comment="identity of the stream: its creation instant"),
+    Column("parked", BigInteger, nullable=False, server_default=text("0"), comment="how many events are parked"),
+)
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("department", Text, primary_key=True),
+    Column("accepted", BigInteger, nullable=False, server_default=text("0")),
+    Column("duplicates", BigInteger, nullable=False, server_default=text("0")),
+    Column("rejected", BigInteger, nullable=False, server_default=text("0")),
+    Column("parked", BigInteger, nullable=False, server_default=text("0"), comment="ever parked"),
+    Column("late", BigInteger, nullable=False, server_default=text("0"), comment="recorded > 7 days after it occurred"),
+    Column("last_event_at", _instant),
+)
+
+department = Table(
+    "department",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("sources", ARRAY(Text), nullable=False),
+    Column("types", ARRAY(Text), nullable=False, comment="globs of <family>.<event>"),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("nkey", Text),
+    Column("created_at", _instant, nullable=False),
+    Column("revoked_at", _instant),
+)
+
+viewer = Table(
+    "viewer",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("team", Text),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("created_at", _instant, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""What we know: one file per read model, one runner for all of them. Imports events only."""

@@ -1,0 +1,199 @@
+"""Folding one batch in memory, and what is done about an event that cannot be applied (decision 8).
+
+When `needs`, `evolve` or `settle` fails for an event, the batch is folded again without that relation from that event
+on; those positions are parked. A failing event about no relation, or many relations failing at once, raises Paused:
+that is no poison but a fault of ours, and nothing is skipped for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from traceback import extract_tb
+from typing import Final, NamedTuple
+
+import structlog
+
+from events.errors import RelatieboekError
+from events.recorded import ORGANISATION, Recorded
+from projections.rows import LiveMessage, Need, Projection
+from projections.working_set import Loader, WorkingSet
+
+log = structlog.get_logger(__name__)
+
+_RECENT: Final = 1_000  # positions: relations parked within so many count as failing at once
+_ROOT: Final = Path(__file__).parent.parent
+
+
+class Paused(RelatieboekError):
+    """This projection stands still until the cause is gone; nothing was skipped. The text says why, without data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`batch`: events folded at most at once. `gather`: rows changed before a rebuild writes them (0: every batch).
+
+    More than `outage_share` of a batch's events, and at least `outage_relations` relations, failing at once is an
+    outage, not poison. `most_rows` bounds the cache of rows.
+    """
+
+    batch: int = 2_000
+    gather: int = 0
+    most_rows: int = 40_000
+    outage_share: float = 0.05
+    outage_relations: int = 10
+
+
+LIMITS: Final = Limits()
+
+
+class Failure(NamedTuple):
+    """From which position on a relation's events cannot be applied, and why."""
+
+    position: int
+    error: str
+
+
+class ParkedEvent(NamedTuple):
+    position: int
+    relation: str
+    error: str
+
+
+@dataclass(slots=True)
+class Folded:
+    """A batch that was folded: its last position, how many events, what was parked, what to announce."""
+
+    position: int
+    events: int
+    parked: list[ParkedEvent] = field(default_factory=list[ParkedEvent])
+    messages: list[LiveMessage] = field(default_factory=list[LiveMessage])
+
+
+_EARLIER: Final = Failure(0, "an earlier event of the relation is parked")
+
+
+def describe(error: Exception) -> str:
+    """Kind and place of an error in our code, with a missing key's name: never a value."""
+    what = f"{type(error).__name__} {error.args[0]!r}" if isinstance(error, KeyError) else type(error).__name__
+    for frame in reversed(extract_tb(error.__traceback__)):
+        with suppress(ValueError):
+            return f"{what} at {Path(frame.filename).relative_to(_ROOT)}:{frame.lineno}"
+    return what
+
+
+class Folder:
+    """Folds batches into a working set. `parked` holds the relations of which nothing more is applied."""
+
+    def __init__(
+        self, projection: Projection, rows: WorkingSet, loader: Loader, limits: Limits, parked: Iterable[str]
+    ) -> None:
+        self._projection, self._rows, self._loader, self._limits = projection, rows, loader, limits
+        self.parked = set(parked)
+        self._recently: deque[int] = deque()
+
+    async def fold(self, events: Sequence[Recorded], *, announcing: bool) -> Folded | Mapping[str, Failure]:
+        """One attempt at a batch in position order: what came of it, or which relations failed in it.
+
+        After failures the working set is not to be used before `forget`; then try again, having told `park`.
+        """
+        failed = await self._try(events)
+        if failed:
+            return failed
+        parked = [ParkedEvent(e.position, e.relation, _EARLIER.error) for e in events if e.relation in self.parked]
+        folded = Folded(events[-1].position, len(events), parked)
+        if announcing:
+            folded.messages = self._messages(e for e in events if e.relation not in self.parked)
+        return folded
+
+    async def fold_parking(self, events: Sequence[Recorded], *, announcing: bool) -> Folded:
+        """Folds a batch, parking what is poison in it. Raises Paused. The working set must hold no earlier changes."""
+        skip: dict[str, Failure] = {}
+        while True:
+            sound = [e for e in events if (f := skip.get(e.relation)) is None or e.position < f.position]
+            result = await self.fold(sound, announcing=announcing) if sound else Folded(0, 0)
+            if isinstance(result, Folded):
+                break
+            self.judge(result, len(events), events[-1].position)
+            skip.update(result)
+            self._rows.forget()
+        parked = [
+            ParkedEvent(e.position, e.relation, f.error)
+            for e in events
+            if (f := skip.get(e.relation)) is not None and e.position >= f.position
+        ]
+        self.parked.update(skip)
+        return Folded(events[-1].position, len(events), sorted(result.parked + parked), result.messages)
+
+    def judge(self, failed: Mapping[str, Failure], events: int, position: int) -> None:
+        """Poison or outage? Raises Paused for the latter."""
+        if ORGANISATION in failed:
+            raise Paused("event {} about no relation cannot be applied: {}".format(*failed[ORGANISATION]))
+        recently = self._recently
+        while recently and recently[0] <= position - _RECENT:
+            recently.popleft()
+        together = len(failed) + len(recently)
+        if together >= self._limits.outage_relations and together > self._limits.outage_share * events:
+            raise Paused(f"{together} relations fail at once: {next(iter(failed.values())).error}")
+        recently.extend([position] * len(failed))
+        for at, why in failed.values():
+            log.warning("event parked", projection=self._projection.name, position=at, error=why)
+
+    async def _try(self, events: Sequence[Recorded]) -> dict[str, Failure]:
+        projection, rows, parked = self._projection, self._rows, self.parked
+        failed: dict[str, Failure] = {}
+        needs: set[Need] = set()
+        todo: list[Recorded] = []
+        touched: dict[str, int] = {}
+        for event in events:
+            if event.relation in parked:
+                continue
+            try:
+                needs.update(projection.needs(event))
+            except Exception as error:  # noqa: BLE001 the edge of the runner: any error of a projection is its event's
+                failed.setdefault(event.relation, Failure(event.position, describe(error)))
+                continue
+            todo.append(event)
+            touched.setdefault(event.relation, event.position)
+        if failed:
+            return failed
+        for relation in touched:
+            needs.update(projection.settle_needs(relation))
+        await rows.prepare(needs, self._loader)
+        evolve = projection.evolve
+        for event in todo:
+            if event.relation in failed:
+                continue
+            try:
+                evolve(rows, event)
+            except Exception as error:  # noqa: BLE001 as above
+                failed[event.relation] = Failure(event.position, describe(error))
+        return failed or self._settle(touched)
+
+    def _settle(self, touched: Mapping[str, int]) -> dict[str, Failure]:
+        """Settles the batch's relations; when that fails, each by itself, to know which one it is."""
+        settle = self._projection.settle
+        try:
+            settle(self._rows, sorted(touched))
+        except Exception as together:  # noqa: BLE001 as above
+            failed: dict[str, Failure] = {}
+            for relation, position in touched.items():
+                try:
+                    settle(self._rows, [relation])
+                except Exception as error:  # noqa: BLE001 as above
+                    failed[relation] = Failure(position, describe(error))
+            if not failed:
+                raise Paused(f"settle fails for a batch and for none of its relations: {describe(together)}") from None
+            return failed
+        return {}
+
+    def _messages(self, events: Iterable[Recorded]) -> list[LiveMessage]:
+        try:
+            return list(chain.from_iterable(self._projection.announce(self._rows, e) for e in events))
+        except Exception as error:  # noqa: BLE001 a hint to dashboards must not hold up the book
+            log.warning("nothing announced", projection=self._projection.name, error=describe(error))
+            return []

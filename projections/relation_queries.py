@@ -1,0 +1,214 @@
+"""Queries of the relation view. Lists are pages by keyset; what depends on today is computed for the page's rows only.
+
+A team's viewer sees the relations that the team has now, and no others: for the rest the answers are as if they did not
+exist. Personal fields come out as tokens; `events.privacy` opens them at the edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Date,
+    DateTime,
+    Executable,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from events.errors import FieldError, Invalid
+from events.recorded import local_date
+from projections.page import Page, check_limit, decode_cursor, encode_cursor
+from projections.relation_matrix import matrix_of
+from projections.relation_present import alert_of, head_of, local_iso, present, year_before
+from projections.relation_questions import attention, gaps, shared_with
+from projections.relation_tables import FOLD
+from projections.relation_view import PROJECTION, name_key
+from projections.rows import MemoryRows, Row
+from projections.store import Live, live, versioned
+from projections.viewer import EVERYTHING, Viewer
+
+__all__ = ["attention", "gaps", "list_relations", "load", "matrix", "schedule", "show"]
+
+MAX_QUERY_CHARS: Final = 100
+_SCOPE: Final = "relations"
+
+
+async def show(
+    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING
+) -> dict[str, Any] | None:
+    """The JSON of `GET /v1/relations/{id}`; None when there is no such relation for this viewer."""
+    build = await live(conn, PROJECTION)
+    rows = await load(conn, build, relation, viewer)
+    return None if rows is None else present(rows, relation, now, position=build.position)
+
+
+async def matrix(
+    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING
+) -> dict[str, Any] | None:
+    """The relation matrix (see `matrix_of`), or None."""
+    build = await live(conn, PROJECTION)
+    rows = await load(conn, build, relation, viewer)
+    return None if rows is None else matrix_of(rows, relation, now)
+
+
+async def schedule(
+    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING
+) -> list[dict[str, Any]] | None:
+    """The schedule lines of a relation with their states, in the order of the line ids, or None."""
+    seen = await show(conn, relation, now, viewer)
+    return None if seen is None else seen["schedule"]
+
+
+async def list_relations(
+    conn: AsyncConnection,
+    *,
+    kind: str | None = None,
+    tier: str | None = None,
+    team: str | None = None,
+    q: str | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+    now: datetime,
+    viewer: Viewer = EVERYTHING,
+) -> Page:
+    """Relations by name. `q`: a part of the name, whatever its case and accents. Raises Invalid naming the field."""
+    build = await live(conn, PROJECTION)
+    relation = build.tables["relation"]
+    wanted = select(*_read_columns(relation)).where(relation.c.name.is_not(None))
+    if kind is not None:
+        wanted = wanted.where(relation.c.kind == kind)
+    if tier is not None:
+        wanted = wanted.where(relation.c.tier == tier)
+    if q is not None:
+        if len(q) > MAX_QUERY_CHARS or "\x00" in q:
+            raise Invalid("schema", [FieldError("/q", f"at most {MAX_QUERY_CHARS} characters, without NUL")])
+        wanted = wanted.where(relation.c.name_key.contains(name_key(q), autoescape=True))
+    wanted = wanted.where(*shared_with(build, team, viewer))
+    if cursor is not None:
+        after = decode_cursor(_SCOPE, cursor, (str, str))
+        wanted = wanted.where(tuple_(relation.c.name_key, relation.c.relation) > tuple_(*after))
+    wanted = wanted.order_by(relation.c.name_key, relation.c.relation).limit(check_limit(limit) + 1)
+    found = [dict(r) for r in (await conn.execute(wanted)).mappings()]
+    rows = found[:limit]
+    following = encode_cursor(_SCOPE, (rows[-1]["name_key"], rows[-1]["relation"])) if len(found) > limit else None
+    return Page(await _with_figures(conn, build, rows, local_date(now)), following)
+
+
+async def _with_figures(conn: AsyncConnection, build: Live, rows: Sequence[Row], today: date) -> list[dict[str, Any]]:
+    """The page's items: three queries, whatever its length."""
+    ids = [r["relation"] for r in rows]
+    contact, assignment, alert = (build.tables[name] for name in ("contact", "assignment", "alert"))
+    recent = (contact.c.held_on > year_before(today)) & (contact.c.held_on <= today)
+    figures = (
+        select(
+            contact.c.relation,
+            func.max(contact.c.held_at).label("last_contact_at"),
+            func.count().filter(recent).label("contacts_12m"),
+            func.coalesce(func.sum(contact.c.minutes).filter(recent), 0).label("minutes_12m"),
+        )
+        .where(contact.c.relation.in_(ids), contact.c.counted)
+        .group_by(contact.c.relation)
+    )
+    teams = (
+        select(assignment.c.relation, assignment.c.team)
+        .where(assignment.c.relation.in_(ids), assignment.c.assigned)
+        .order_by(assignment.c.team)
+    )
+    unresolved = (
+        select(alert)
+        .where(alert.c.relation.in_(ids), alert.c.state == literal_column("'open'"))
+        .order_by(alert.c.alert)
+    )
+    by_relation = {r.relation: r for r in await conn.execute(figures)}
+    team_rows = (await conn.execute(teams)).all()
+    alert_rows = [dict(r) for r in (await conn.execute(unresolved)).mappings()]
+    items: list[dict[str, Any]] = []
+    for row in rows:
+        figure = by_relation.get(row["relation"])
+        items.append(
+            {
+                **head_of(row),
+                "last_contact_at": None if figure is None else local_iso(figure.last_contact_at),
+                "contacts_12m": 0 if figure is None else figure.contacts_12m,
+                "minutes_12m": 0 if figure is None else int(figure.minutes_12m),
+                "open_alerts": [alert_of(a) for a in alert_rows if a["relation"] == row["relation"]],
+                "teams": [t.team for t in team_rows if t.relation == row["relation"]],
+            }
+        )
+    return items
+
+
+async def load(conn: AsyncConnection, build: Live, relation: str, viewer: Viewer = EVERYTHING) -> MemoryRows | None:
+    """All rows of one relation, of one moment; None when it is not registered or not this viewer's to see."""
+    documents = (await conn.execute(_load_statement(build.version), {"relation": relation})).mappings().one()
+    rows = MemoryRows(PROJECTION.metadata)
+    for name, document in documents.items():
+        if document is not None:
+            for row in _revived(PROJECTION.metadata.tables[name], document):
+                rows.put(name, row)
+    found = rows.get("relation", relation)
+    if found is None or found["name"] is None:
+        return None
+    if not viewer.everything and not any(
+        a["assigned"] and a["team"] == viewer.team for a in rows.group("assignment", relation)
+    ):
+        return None
+    return rows
+
+
+@lru_cache(maxsize=8)
+def _load_statement(version: int) -> Executable:
+    """The rows of all tables in one statement: one round trip, one snapshot. JSON, since the tables differ."""
+    tables = versioned(PROJECTION, version)
+    mine = bindparam("relation", type_=Text)
+    response = tables["response"]
+    asked = select(response.c.instrument).where(response.c.relation == mine)
+    return select(
+        *(
+            _as_document(
+                table,
+                table.c.instrument.in_(asked) if name == "instrument" else table.c.relation == mine,
+            ).label(name)
+            for name, table in tables.items()
+        )
+    )
+
+
+def _as_document(table: Table, where: ColumnElement[bool]) -> Any:
+    rows = select(*_read_columns(table)).where(where).subquery("r")
+    return select(cast(func.json_agg(literal_column("r")), Text)).select_from(rows).scalar_subquery()
+
+
+def _read_columns(table: Table) -> list[Column[Any]]:
+    return [c for c in table.columns if c.info != FOLD]
+
+
+def _revived(table: Table, document: str) -> list[Row]:
+    """The rows of a JSON document with the Python types of the columns; the columns that only a fold needs are None."""
+    rows: list[Row] = msgspec.json.decode(document, type=list[dict[str, Any]])
+    unread = {c.name: None for c in table.columns if c.info == FOLD}
+    read: Mapping[str, Any] = {
+        c.name: date.fromisoformat if isinstance(c.type, Date) else datetime.fromisoformat
+        for c in table.columns
+        if isinstance(c.type, Date | DateTime)
+    }
+    for row in rows:
+        row.update(unread)
+        for name, parse in read.items():
+            if row[name] is not None:
+                row[name] = parse(row[name])
+    return rows

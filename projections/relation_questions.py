@@ -1,0 +1,170 @@
+"""Questions over all relations that the relation view answers: 2 (gaps on the layers) and 6 (where attention went)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Text, and_, exists, func, literal_column, not_, or_, select, true, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from events.recorded import local_date
+from projections.layers import layers_in
+from projections.page import Page, check_limit, decode_cursor, encode_cursor
+from projections.relation_present import year_before
+from projections.relation_view import PROJECTION
+from projections.store import Live, live
+from projections.viewer import EVERYTHING, Viewer
+
+_GAPS: Final = "gaps"
+
+
+async def gaps(
+    conn: AsyncConnection,
+    now: datetime,
+    *,
+    tier: str | None = None,
+    team: str | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+    viewer: Viewer = EVERYTHING,
+) -> Page:
+    """Lines that ask for contact today and had none that qualifies in twelve months, by relation name and line.
+
+    An item: relation, relation_name, kind, tier, line, our_layer, their_layer, cadence, starts_on, last_on, owner. Who
+    does have contact with whom is in the matrix of a relation. Raises Invalid naming `/cursor` or `/limit`.
+    """
+    build = await live(conn, PROJECTION)
+    relation, line, contact = (build.tables[name] for name in ("relation", "line", "contact"))
+    today = local_date(now)
+    last = (
+        select(contact.c.held_on)
+        .where(
+            contact.c.relation == line.c.relation,
+            contact.c.counted,
+            contact.c.held_on <= today,
+            contact.c.pairs.bitwise_and(line.c.pair) != 0,
+            or_(line.c.channels.is_(None), line.c.channels.contains(func.to_jsonb(contact.c.channel))),
+        )
+        .order_by(contact.c.held_on.desc())
+        .limit(1)
+        .lateral("last")
+    )
+    wanted = (
+        select(
+            relation.c.relation, relation.c.name, relation.c.name_key, relation.c.kind, relation.c.tier,
+            line.c.line, line.c.our_layer, line.c.their_layer, line.c.cadence, line.c.starts_on, line.c.owner,
+            last.c.held_on,
+        )
+        .select_from(line)
+        .join(relation, relation.c.relation == line.c.relation)
+        .outerjoin(last, true())
+        .where(
+            relation.c.name.is_not(None),
+            line.c.our_layer.is_not(None),
+            line.c.starts_on <= today,
+            or_(line.c.ended_on.is_(None), line.c.ended_on > today),
+            not_(_paused(line.c.pauses, today.isoformat())),
+            or_(last.c.held_on.is_(None), last.c.held_on <= year_before(today)),
+            *([] if tier is None else [relation.c.tier == tier]),
+            *shared_with(build, team, viewer),
+        )
+        .order_by(relation.c.name_key, relation.c.relation, line.c.line)
+        .limit(check_limit(limit) + 1)
+    )  # fmt: skip
+    if cursor is not None:
+        after = decode_cursor(_GAPS, cursor, (str, str, str))
+        wanted = wanted.where(tuple_(relation.c.name_key, relation.c.relation, line.c.line) > tuple_(*after))
+    found = (await conn.execute(wanted)).all()
+    items = [
+        {
+            "relation": r.relation, "relation_name": r.name, "kind": r.kind, "tier": r.tier, "line": r.line,
+            "our_layer": r.our_layer, "their_layer": r.their_layer, "cadence": r.cadence,
+            "starts_on": r.starts_on.isoformat(), "last_on": r.held_on and r.held_on.isoformat(), "owner": r.owner,
+        }
+        for r in found[:limit]
+    ]  # fmt: skip
+    more = len(found) > limit
+    end = found[limit - 1] if more else None
+    return Page(items, None if end is None else encode_cursor(_GAPS, (end.name_key, end.relation, end.line)))
+
+
+async def attention(conn: AsyncConnection, now: datetime, *, viewer: Viewer = EVERYTHING) -> list[dict[str, Any]]:
+    """Where attention went in the last twelve months, an item a tier (relations without one last, `tier` None).
+
+    {tier, since, until, relations, contacts, minutes, by_kind, by_channel, by_relation_kind, by_layer}: each part is a
+    list of {<name>, contacts, minutes}. `kind` is the activity. `layer` is ours: a contact with people of two layers
+    counts for both, so those may add up to more than the whole. Never per employee.
+    """
+    build = await live(conn, PROJECTION)
+    relation, contact = build.tables["relation"], build.tables["contact"]
+    today = local_date(now)
+    since = year_before(today)
+    seen = and_(relation.c.name.is_not(None), *shared_with(build, None, viewer))
+    counts = select(relation.c.tier, func.count()).where(seen).group_by(relation.c.tier)
+    parts = (relation.c.tier, relation.c.kind, contact.c.activity, contact.c.channel, contact.c.our_layers)
+    spent = (
+        select(*parts, func.count().label("contacts"), func.sum(contact.c.minutes).label("minutes"))
+        .select_from(contact)
+        .join(relation, relation.c.relation == contact.c.relation)
+        .where(contact.c.counted, contact.c.held_on > since, contact.c.held_on <= today, seen)
+        .group_by(*parts)
+    )
+    tiers: dict[str | None, _Tally] = {tier: _Tally(n) for tier, n in (await conn.execute(counts)).all()}
+    for tier, kind, activity, channel, layers, contacts, minutes in (await conn.execute(spent)).all():
+        tally = tiers[tier]
+        for part, names in (
+            ("total", ("",)), ("kind", (activity,)), ("channel", (channel,)), ("relation_kind", (kind,)),
+            ("layer", layers_in(layers)),
+        ):  # fmt: skip
+            for name in names:
+                tally.add(part, name, contacts, int(minutes))
+    ordered = sorted(tiers.items(), key=lambda t: (t[0] is None, t[0] or ""))
+    return [
+        {"tier": tier, "since": since.isoformat(), "until": today.isoformat(), **tally.as_json()}
+        for tier, tally in ordered
+    ]
+
+
+class _Tally:
+    def __init__(self, relations: int) -> None:
+        self.relations = relations
+        self.parts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+
+    def add(self, part: str, name: str, contacts: int, minutes: int) -> None:
+        cell = self.parts[part][name]
+        cell[0] += contacts
+        cell[1] += minutes
+
+    def as_json(self) -> dict[str, Any]:
+        contacts, minutes = self.parts["total"][""]
+        by = {
+            f"by_{part}": [
+                {part: name, "contacts": c, "minutes": m} for name, (c, m) in sorted(self.parts[part].items())
+            ]
+            for part in ("kind", "channel", "relation_kind", "layer")
+        }
+        return {"relations": self.relations, "contacts": contacts, "minutes": minutes, **by}
+
+
+def _paused(pauses: ColumnElement[Any], today: str) -> ColumnElement[bool]:
+    """ISO dates compare as texts."""
+    pause = func.jsonb_array_elements(pauses).table_valued("value", name="pause")
+    start: ColumnElement[Any] = literal_column("pause.value ->> 0", Text)
+    until: ColumnElement[Any] = literal_column("pause.value ->> 1", Text)
+    return exists(select(1).select_from(pause).where(start <= today, or_(until.is_(None), until > today)))
+
+
+def shared_with(build: Live, team: str | None, viewer: Viewer) -> list[ColumnElement[bool]]:
+    """The relation is the team's now; a team's viewer sees those of its own team only, one without a team none."""
+    assignment, relation = build.tables["assignment"], build.tables["relation"]
+    teams = [team] if team is not None else []
+    if not viewer.everything:
+        teams.append(viewer.team or "")
+    return [
+        exists().where(
+            assignment.c.relation == relation.c.relation, assignment.c.team == one, assignment.c.assigned
+        )
+        for one in teams
+    ]  # fmt: skip

@@ -1,0 +1,248 @@
+"""Relation view: everything about a relation at a glance. Tables in relation_tables, reading in relation_present.
+
+Every fact lands in rows of its own relation. Facts that replace each other are registers by `Recorded.stamp`, so the
+same facts give the same rows in whatever order they arrive. Events of an alert come from one writer and apply in the
+order of the book.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from events.recorded import ORGANISATION, Recorded, local_date
+from projections import contact_facts, line_facts
+from projections.contact_facts import CONTACT_KINDS
+from projections.line_facts import LINE_KINDS
+from projections.registers import day, put_newest, register
+from projections.relation_agenda import fold_action, fold_commitment, fold_knowledge, fold_plan
+from projections.relation_present import present
+from projections.relation_tables import metadata
+from projections.rows import LiveMessage, Need, One, Projection, Row, Rows
+
+__all__ = ["PROJECTION", "name_key", "present"]
+
+Handler = Callable[[Rows, Recorded, Row], None]
+
+
+def name_key(name: str) -> str:
+    """A name without case and accents, for order and search."""
+    plain = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(c for c in plain if not unicodedata.combining(c))
+
+
+def _blank(relation: str) -> Row:
+    return {
+        "relation": relation, "version": 0, "name": None, "name_key": None, "kind": None, "region": None,
+        "parent": None, "tier": None, "tier_arguments": [], "tier_review_on": None, "owner": None, "identifiers": [],
+        "contacts_total": 0, "minutes_total": 0, "stamps": {},
+    }  # fmt: skip
+
+
+def _registered(rows: Rows, event: Recorded, relation: Row) -> None:
+    data, stamp = event.data, event.stamp
+    replaces_all = event.kind == "relation.registered"
+    for field in ("name", "kind", "region", "parent"):
+        if replaces_all or field in data:
+            register(relation, field, stamp, **{field: data.get(field)})
+    relation["name_key"] = None if relation["name"] is None else name_key(relation["name"])
+    if replaces_all:
+        scheme, colon, value = event.subject.partition(":")
+        named = [{"scheme": scheme, "value": value}] if colon and scheme != "urn" else []
+        for identifier in [*named, *(data.get("identifiers") or ())]:
+            _link(relation, identifier, event.department)
+
+
+def _linked(rows: Rows, event: Recorded, relation: Row) -> None:
+    _link(relation, event.data, event.department)
+
+
+def _link(relation: Row, identifier: Mapping[str, Any], department: str) -> None:
+    link = {"scheme": identifier["scheme"], "value": identifier["value"]}
+    if link["scheme"] == "local":
+        link["department"] = department
+    if link not in relation["identifiers"]:
+        links = [*relation["identifiers"], link]
+        relation["identifiers"] = sorted(links, key=lambda i: (i["scheme"], i["value"], i.get("department", "")))
+
+
+def _tier(rows: Rows, event: Recorded, relation: Row) -> None:
+    data = event.data
+    arguments: list[Any] = data.get("arguments") or []
+    review_on = day(data.get("review_on"))
+    register(
+        relation, "tier", event.stamp, tier=data["tier"], tier_arguments=arguments, tier_review_on=review_on
+    )  # fmt: skip
+
+
+def _owner(rows: Rows, event: Recorded, relation: Row) -> None:
+    register(relation, "owner", event.stamp, owner=event.data["employee"])
+
+
+def _counterpart(rows: Rows, event: Recorded, relation: Row) -> None:
+    data = event.data
+    known = rows.get("counterpart", event.relation, data["person"])
+    if known is not None and known["stamp"] >= event.stamp:
+        return
+    row: Row = {
+        "relation": event.relation, "person": data["person"], "present": event.kind != "counterpart.departed",
+        "stamp": event.stamp, **{f: data.get(f) for f in ("name", "function", "layer", "decision_role")},
+    }  # fmt: skip
+    rows.put("counterpart", row)
+
+
+def _assigned(rows: Rows, event: Recorded, relation: Row) -> None:
+    team = event.data["team"]
+    row: Row = {
+        "relation": event.relation, "team": team, "assigned": event.kind == "team.relation_assigned",
+        "stamp": event.stamp,
+    }  # fmt: skip
+    put_newest(rows, "assignment", row, event.relation, team)
+
+
+def _contact(rows: Rows, event: Recorded, relation: Row) -> None:
+    contact = event.data["contact"]
+    known = rows.get("contact", event.relation, contact)
+    facts = contact_facts.add_fact({} if known is None else known["facts"], event)
+    row: Row = {"relation": event.relation, "contact": contact, **contact_facts.derive(facts), "facts": facts}
+    before = known if known is not None and known["counted"] else None
+    relation["contacts_total"] += int(row["counted"]) - (before is not None)
+    relation["minutes_total"] += (row["minutes"] if row["counted"] else 0) - (before["minutes"] if before else 0)
+    rows.put("contact", row)
+
+
+def _line(rows: Rows, event: Recorded, relation: Row) -> None:
+    line = event.data["line"]
+    known = rows.get("line", event.relation, line)
+    facts = line_facts.add_fact({} if known is None else known["facts"], event)
+    rows.put("line", {"relation": event.relation, "line": line, **line_facts.derive(facts), "facts": facts})
+
+
+def _alert(rows: Rows, event: Recorded, relation: Row) -> None:
+    data = event.data
+    known = rows.get("alert", event.relation, data["alert"])
+    row: Row = dict(known) if known is not None else {
+        "relation": event.relation, "alert": data["alert"], "rule": None, "line": None, "state": "open", "level": 0,
+        "due_on": None, "overdue_on": None, "raised_on": None, "acknowledged": False, "snoozed_until": None,
+    }  # fmt: skip
+    match event.kind:
+        case "alert.raised":
+            days = {name: day(data.get(name)) for name in ("due_on", "overdue_on")}
+            row.update(
+                rule=data["rule"], line=data.get("line"), level=data.get("level", 0), state="open",
+                raised_on=local_date(event.occurred_at), **days,
+            )  # fmt: skip
+        case "alert.reopened":
+            row.update(state="open", acknowledged=False, snoozed_until=None)
+        case "alert.resolved":
+            row.update(state="resolved", snoozed_until=None)
+        case "alert.escalated":
+            row.update(level=data["level"])
+        case "alert.acknowledged":
+            row.update(acknowledged=True)
+        case "alert.snoozed":
+            row.update(snoozed_until=day(data["until"][:10]))
+        case _:
+            return
+    rows.put("alert", row)
+
+
+def _instrument(rows: Rows, event: Recorded, relation: Row) -> None:
+    data = event.data
+    row: Row = {
+        "instrument": data["instrument"], "wording_version": data["wording_version"], "kind": data["kind"],
+        "scale_min": data["scale_min"], "scale_max": data["scale_max"], "bands": data["bands"],
+        "low_is_best": bool(data.get("low_is_best")), "min_n": data["min_n"], "defined_at": event.occurred_at,
+        "stamp": event.stamp,
+    }  # fmt: skip
+    put_newest(rows, "instrument", row, row["instrument"], row["wording_version"])
+
+
+def _scored(rows: Rows, event: Recorded, relation: Row) -> None:
+    data = event.data
+    row: Row = {
+        "relation": event.relation, "response": data["response"], "instrument": data["instrument"],
+        "score": data["score"], "scored_at": event.occurred_at, "stamp": event.stamp,
+    }  # fmt: skip
+    put_newest(rows, "response", row, event.relation, data["response"])
+
+
+def _keys(*tables: tuple[str, str]) -> Callable[[Recorded], list[Need]]:
+    """Rows of the relation whose second key is the value of this field."""
+    return lambda event: [
+        One(table, (event.relation, event.data[field])) for table, field in tables if field in event.data
+    ]
+
+
+def _nothing(event: Recorded) -> list[Need]:
+    return []
+
+
+def _answer_needs(event: Recorded) -> list[Need]:
+    plan, question = event.data["plan"], event.data["question"]
+    return [One("plan", (event.relation, plan)), One("answer", (event.relation, plan, question))]
+
+
+_ALERTS: Final = ("raised", "resolved", "reopened", "acknowledged", "snoozed", "escalated")
+_HANDLERS: Final[dict[str, tuple[Handler, Callable[[Recorded], list[Need]]]]] = {
+    "relation.registered": (_registered, _nothing),
+    "relation.details_changed": (_registered, _nothing),
+    "relation.identifier_linked": (_linked, _nothing),
+    "relation.tier_assigned": (_tier, _nothing),
+    "relation.owner_assigned": (_owner, _nothing),
+    **{f"counterpart.{k}": (_counterpart, _keys(("counterpart", "person"))) for k in ("added", "moved", "departed")},
+    "team.relation_assigned": (_assigned, _keys(("assignment", "team"))),
+    "team.relation_unassigned": (_assigned, _keys(("assignment", "team"))),
+    **{kind: (_contact, _keys(("contact", "contact"))) for kind in CONTACT_KINDS},
+    **{kind: (_line, _keys(("line", "line"))) for kind in LINE_KINDS},
+    **{f"alert.{k}": (_alert, _keys(("alert", "alert"))) for k in _ALERTS},
+    "satisfaction.scored": (_scored, _keys(("response", "response"))),
+    "plan.question_answered": (fold_plan, _answer_needs),
+    "plan.approved": (fold_plan, _keys(("plan", "plan"))),
+    **{
+        f"plan.action_{k}": (fold_action, _keys(("plan", "plan"), ("action", "action")))
+        for k in ("agreed", "completed", "deferred", "dropped")
+    },
+    "knowledge.item_recorded": (fold_knowledge, _keys(("knowledge", "item"))),
+    **{
+        f"commitment.{k}": (fold_commitment, _keys(("commitment", "commitment")))
+        for k in ("made", "fulfilled", "broken", "released")
+    },
+}
+
+
+def needs(event: Recorded) -> Iterable[Need]:
+    if event.relation == ORGANISATION:
+        if event.kind == "satisfaction.instrument_defined":
+            return [One("instrument", (event.data["instrument"], event.data["wording_version"]))]
+        return []
+    found: list[Need] = [One("relation", (event.relation,))]
+    known = _HANDLERS.get(event.kind)
+    return found if known is None else [*found, *known[1](event)]
+
+
+def evolve(rows: Rows, event: Recorded) -> None:
+    """A kind of event that this view shows nothing of still counts in the relation's version."""
+    if event.relation == ORGANISATION:
+        if event.kind == "satisfaction.instrument_defined":
+            _instrument(rows, event, {})
+        return
+    relation = dict(rows.get("relation", event.relation) or _blank(event.relation))
+    relation["version"] = max(relation["version"], event.version)
+    known = _HANDLERS.get(event.kind)
+    if known is not None:
+        known[0](rows, event, relation)
+    rows.put("relation", relation)
+
+
+def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
+    if event.relation == ORGANISATION:
+        return []
+    body = {"position": event.position, "relation": event.relation, "type": event.type}
+    return [LiveMessage(f"live.relation.{event.relation}", body)]
+
+
+PROJECTION: Final = Projection(
+    name="relation_view", version=1, metadata=metadata, needs=needs, evolve=evolve, announce=announce
+)

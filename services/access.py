@@ -1,0 +1,95 @@
+"""Who is asking: tokens become departments or viewers.
+
+A token is at least 128 random bits, so its plain SHA-256 is stored and no slow hash is needed. All hashes are compared,
+each in constant time, whoever asks: the answer's time says nothing about which token came close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from events import tables
+from projections.viewer import Viewer
+
+# How long a revoked token may still work, at most.
+MAX_AGE_S: Final = 1.0
+NEW_WITHIN_S: Final = 0.1
+MAX_TOKEN_CHARS: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """A department that may publish under its own name and read its own verdicts."""
+
+    name: str
+    sources: tuple[str, ...]
+    types: tuple[str, ...]
+
+
+Identity = Publisher | Viewer
+
+
+def digest(token: str) -> bytes:
+    """What is stored of a token: its SHA-256, 32 bytes."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+class Access:
+    """Knows every token's hash, at most `max_age_s` old. Safe to share between requests of one event loop."""
+
+    def __init__(self, engine: AsyncEngine, *, max_age_s: float = MAX_AGE_S) -> None:
+        self._engine = engine
+        self._max_age_s = max_age_s
+        self._known: list[tuple[bytes, Identity]] = []
+        self._read_at: float | None = None
+        self._reading = asyncio.Lock()
+
+    async def identify(self, token: str) -> Identity | None:
+        """Whose token this is, or None. Raises a database error when the engine is out: nobody gets in unseen."""
+        if not token or len(token) > MAX_TOKEN_CHARS:
+            return None
+        given = digest(token)
+        found = _find(await self._identities(self._max_age_s), given)
+        # A token that was made a moment ago must work; who guesses costs one reading in NEW_WITHIN_S at most.
+        return found or _find(await self._identities(min(NEW_WITHIN_S, self._max_age_s)), given)
+
+    async def _identities(self, max_age_s: float) -> list[tuple[bytes, Identity]]:
+        if not self._fresh(max_age_s):
+            async with self._reading:
+                if not self._fresh(max_age_s):
+                    asked_at = time.monotonic()
+                    self._known = await self._read()
+                    self._read_at = asked_at
+        return self._known
+
+    def _fresh(self, max_age_s: float) -> bool:
+        return self._read_at is not None and time.monotonic() - self._read_at < max_age_s
+
+    async def _read(self) -> list[tuple[bytes, Identity]]:
+        departments = select(tables.department).where(tables.department.c.revoked_at.is_(None))
+        async with self._engine.connect() as conn:
+            known: list[tuple[bytes, Identity]] = [
+                (bytes(r.token_hash), Publisher(r.name, tuple(r.sources), tuple(r.types)))
+                for r in await conn.execute(departments)
+            ]
+            known += [
+                (bytes(r.token_hash), Viewer(name=r.name, everything=r.team is None, team=r.team))
+                for r in await conn.execute(select(tables.viewer))
+            ]
+        return known
+
+
+def _find(known: list[tuple[bytes, Identity]], given: bytes) -> Identity | None:
+    found: Identity | None = None
+    for stored, identity in known:
+        if hmac.compare_digest(stored, given):
+            found = identity
+    return found

@@ -1,0 +1,182 @@
+"""Alerts: the list, one of them, and what a reader may do with it. What they do is an event in the book."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any, Final, Literal, TypeVar
+from uuid import NAMESPACE_URL, uuid5
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import Response
+
+from events.clock import book_now, system_now
+from events.errors import FieldError, Invalid, NotFound
+from events.identity import is_uuid
+from events.recorded import iso, local_date
+from projections import contact_alerts
+from projections.alert_queries import list_alerts, show_alert
+from projections.viewer import Viewer
+from services.api.answering import json_response, list_response, render
+from services.api.asking import HasParts, NoKeys, Paging, Reader, UpTo
+from services.api.parts import Parts
+from services.api.publish import SUBMIT_TIMEOUT_S, verdict_response, verdicts_in
+from services.api.reading import read_body
+from services.problems import Refused, refuse
+from services.strict_json import read_json
+
+MAX_BODY_BYTES: Final = 4 * 1024
+
+router = APIRouter(prefix="/v1", tags=["alerts"])
+_alerts = Depends(UpTo(contact_alerts.PROJECTION))
+
+
+class AlertsAsked(Paging):
+    state: Literal["open", "acknowledged", "snoozed", "resolved", "all"] | None = Field(None, description="none: all")
+    owner: str | None = Field(None, max_length=100, description="id of the employee who owns the line")
+    team: str | None = Field(None, max_length=100, description="alerts of relations that this team has now")
+    tier: str | None = Field(None, max_length=20, description="alerts of relations of this tier")
+
+
+@router.get("/alerts", operation_id="listAlerts", dependencies=[_alerts])
+async def list_all(
+    request: Request, parts: HasParts, viewer: Reader, asked: Annotated[AlertsAsked, Query()]
+) -> Response:
+    """Alerts, last raised first."""
+    async with parts.reading() as conn:
+        owner = None
+        if asked.owner is not None:
+            owner = await parts.privacy.ref_of(conn, "employee", asked.owner)
+            if owner is None:
+                return list_response(request, [], None)
+        page = await list_alerts(
+            conn, state=asked.state, owner_ref=owner, team=asked.team, tier=asked.tier, cursor=asked.cursor,
+            limit=asked.limit, now=await book_now(conn), viewer=viewer, calendar=parts.calendar,
+        )  # fmt: skip
+        items = await parts.privacy.reveal(conn, page.items)
+    return list_response(request, items, page.next)
+
+
+@router.get("/alerts/{id}", operation_id="showAlert", dependencies=[_alerts])
+async def show_one(id: str, parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
+    """One alert: rule, line, days overdue, and the events that caused it."""
+    async with parts.reading() as conn:
+        found = await _alert(parts, conn, viewer, id, await book_now(conn))
+        document = await parts.privacy.reveal(conn, found)
+    return json_response(document)
+
+
+class Done(BaseModel):
+    """Nothing needs to be said; an empty body will do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PutOff(Done):
+    """Until when."""
+
+    until: date = Field(description="first day on which it shows again, at most a year ahead")
+
+
+Body = TypeVar("Body", bound=Done)
+
+
+def _body(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
+    schema = {"schema": {**model.model_json_schema(), "title": model.__name__}}
+    return {"requestBody": {"required": required, "content": {"application/json": schema}}}
+
+
+@router.post(
+    "/alerts/{id}/_acknowledge",
+    operation_id="acknowledgeAlert",
+    dependencies=[_alerts],
+    openapi_extra=_body(Done, required=False),
+)
+async def acknowledge(id: str, request: Request, parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
+    """Says that somebody took the alert up. Answers the verdict on the event `alert.acknowledged`."""
+    _said(Done, await read_body(request, MAX_BODY_BYTES))
+    alert, now = await _open_alert(parts, viewer, id)
+    return await _publish(parts, viewer, alert, "acknowledged", {"occurred_at": iso(now)})
+
+
+@router.post(
+    "/alerts/{id}/_snooze",
+    operation_id="snoozeAlert",
+    dependencies=[_alerts],
+    openapi_extra=_body(PutOff, required=True),
+)
+async def snooze(id: str, request: Request, parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
+    """Puts the alert off until a day. Answers the verdict on the event `alert.snoozed`."""
+    said = _said(PutOff, await read_body(request, MAX_BODY_BYTES))
+    alert, now = await _open_alert(parts, viewer, id)
+    if said.until <= local_date(now):
+        raise Invalid("rule", [FieldError("/until", "must be a day after today")])
+    return await _publish(parts, viewer, alert, "snoozed", {"until": said.until.isoformat(), "occurred_at": iso(now)})
+
+
+@router.post(
+    "/alerts/{id}/_resolve",
+    operation_id="resolveAlert",
+    dependencies=[_alerts],
+    openapi_extra=_body(Done, required=False),
+)
+async def resolve(id: str, request: Request, parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
+    """Ends the alert by hand, for this due date. Answers the verdict on the event `alert.resolved`, reason `manual`."""
+    _said(Done, await read_body(request, MAX_BODY_BYTES))
+    alert, now = await _open_alert(parts, viewer, id)
+    said: dict[str, Any] = {"reason": "manual", "evidence": [], "occurred_on": local_date(now).isoformat()}
+    return await _publish(parts, viewer, alert, "resolved", said)
+
+
+def _said(model: type[Body], body: bytes) -> Body:
+    """What the body says. Raises Invalid with every error."""
+    document: Any = read_json(body) if body.strip() else {}
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        errors = [FieldError("/" + "/".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
+        raise Refused("request", errors) from None
+
+
+async def _alert(parts: Parts, conn: AsyncConnection, viewer: Viewer, id_: str, now: datetime) -> dict[str, Any]:
+    found = await show_alert(conn, id_, now, viewer, parts.calendar) if is_uuid(id_) else None
+    if found is None:
+        raise NotFound("No such alert, or not one of yours.")
+    return found
+
+
+async def _open_alert(parts: Parts, viewer: Viewer, id_: str) -> tuple[dict[str, Any], datetime]:
+    """The alert and the book's now. Raises Refused (409) when the alert is over."""
+    async with parts.reading() as conn:
+        now = await book_now(conn)
+        alert = await _alert(parts, conn, viewer, id_, now)
+    if alert["state"] != "open":
+        raise refuse("state", "/id", "this alert is resolved; there is nothing left to do about it")
+    return alert, now
+
+
+async def _publish(
+    parts: Parts, viewer: Viewer, alert: Mapping[str, Any], event: str, said: Mapping[str, Any]
+) -> Response:
+    """Sends one event about an alert, as the book's own, and answers its verdict.
+
+    The id is made of the alert, what is done, by whom, and what the alert was like: the same request sent twice is one
+    event, and the same act on an alert that came back is another.
+    """
+    was = ("raised_at", "acknowledged_at", "snoozed_until", "evidence", "resolution_evidence")
+    cause = render([alert["id"], event, viewer.name, said.get("until"), *(alert.get(name) for name in was)])
+    document = {
+        "specversion": "1.0",
+        "id": str(uuid5(NAMESPACE_URL, f"urn:relatieboek:alert:{cause.decode()}")),
+        "source": parts.settings.source_of("api"),
+        "type": f"nl.relatieboek.alert.{event}.v1",
+        "subject": alert["relation"],
+        "time": iso(system_now()),
+        "actor": f"viewer:{viewer.name}",
+        "datacontenttype": "application/json",
+        "data": {"alert": alert["id"], **said},
+    }
+    reply = await parts.bus.request("submit.relatieboek", render(document), timeout_s=SUBMIT_TIMEOUT_S)
+    return verdict_response(verdicts_in(reply)[0])

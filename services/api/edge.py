@@ -1,0 +1,122 @@
+"""The outermost layer: headers on every answer, request times, and what is left of an unforeseen fault."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Histogram
+from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.api.answering import problem_response
+from services.problems import answer_to, refuse
+
+API_VERSION: Final = "1.0.0"
+
+_log = structlog.get_logger(__name__)
+
+_API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+PAGE_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+# NL API Design Rules, transport security; the version on every response, faults included.
+_HEADERS: Final[Mapping[str, str]] = {
+    "API-Version": API_VERSION,
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": _API_POLICY,
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Edge:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
+        self._app = app
+        self._seconds = Histogram(
+            "relatieboek_http_request_seconds",
+            "From request to the end of the answer, by route template; of a live stream to its first byte.",
+            ["method", "route", "status"],
+            registry=registry,
+            buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.08, 0.15, 0.3, 1, 3, 10),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        call = _Call(send)
+        try:
+            response = _unfit(scope)
+            if response is not None:
+                await response(scope, receive, call.send)
+            else:
+                await self._app(scope, receive, call.send)
+        except ConnectionResetError:
+            _log.info("http.reader_closed", route=_route(scope))
+        except Exception as error:
+            # The last edge: the type and the route are logged, never a value that came in.
+            _log.error("http.fault", route=_route(scope), error=type(error).__name__, exc_info=call.status is None)
+            if call.status is None:
+                await problem_response(answer_to(error))(scope, receive, call.send)
+            elif not call.ended:
+                raise
+        finally:
+            self._observe(scope, call)
+
+    def _observe(self, scope: Scope, call: _Call) -> None:
+        until = call.began_at if call.streams and call.began_at is not None else time.perf_counter()
+        method: str = scope["method"] if scope["method"] in _METHODS else "other"
+        labels = self._seconds.labels(method, _route(scope), str(call.status or 499))
+        labels.observe(until - call.called_at)
+
+
+class _Call:
+    """One request's answer as it goes out."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.called_at = time.perf_counter()
+        self.began_at: float | None = None
+        self.status: int | None = None
+        self.ended = False
+        self.streams = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.began_at = time.perf_counter()
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            self.streams = headers.get("content-type", "").startswith("text/event-stream")
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.ended = True
+        await self._send(message)
+
+
+def _unfit(scope: Scope) -> Response | None:
+    """NUL is text nowhere in the book, and PostgreSQL takes it in no text."""
+    if b"%00" in scope["query_string"]:
+        return problem_response(answer_to(refuse("request", "/query", "holds a NUL character")))
+    if "\x00" in scope["path"]:
+        return problem_response(answer_to(refuse("not_found", "/path", "There is nothing here.")))
+    return None
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route that answered, so that the label has few values."""
+    route: Any = scope.get("route")
+    path: object = getattr(route, "path", None)
+    return path if isinstance(path, str) else "unmatched"

@@ -1,0 +1,183 @@
+"""The page at `/`: what this is, how the book is doing, what is overdue, what happened last. Server-rendered.
+
+A viewer's token comes by POST and lives in a cookie that scripts cannot read and other sites cannot send. Both posts
+also refuse a request that a browser marks as coming from elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import jinja2
+from fastapi import APIRouter, Request
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import RedirectResponse, Response
+
+from events.clock import book_now
+from events.errors import NotFound, RelatieboekError, Unavailable
+from events.recorded import AMSTERDAM
+from projections import team_timeline
+from projections.alert_queries import overdue_lines
+from projections.page import Page
+from projections.store import live
+from projections.timeline_queries import team_page
+from projections.viewer import Viewer
+from services.access import Publisher
+from services.api.asking import HasParts
+from services.api.edge import PAGE_POLICY
+from services.api.parts import Parts
+from services.api.reading import read_body
+from services.api.words import Language, words
+from services.problems import refuse
+from services.status import status
+
+COOKIE: Final = "relatieboek_viewer"
+COOKIE_S: Final = 12 * 3600
+OVERDUE_SHOWN: Final = 15
+ENTRIES_SHOWN: Final = 15
+_MAX_FORM_BYTES: Final = 4 * 1024
+_WITHIN_S: Final = 8.0
+
+router = APIRouter(include_in_schema=False)
+
+
+def _moment(value: object) -> str:
+    """A date, or a date-time in Amsterdam, the Dutch way."""
+    if isinstance(value, str) and len(value) == 10:
+        return date.fromisoformat(value).strftime("%d-%m-%Y")
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    return value.astimezone(AMSTERDAM).strftime("%d-%m-%Y %H:%M") if isinstance(value, datetime) else ""
+
+
+_templates = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.filters["moment"] = _moment
+
+
+@router.get("/")
+async def show(request: Request, parts: HasParts) -> Response:
+    """The page of whoever is signed in, else the form to sign in."""
+    language = _language(request)
+    token = request.cookies.get(COOKIE, "")
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            viewer = await parts.access.identify(token)
+            if not isinstance(viewer, Viewer):
+                return _render(request, language, "sign-in.html")
+            shown = await _gather(parts, viewer, language, request.query_params.get("team"))
+    except (SQLAlchemyError, OSError, TimeoutError, Unavailable):
+        return _render(request, language, "out.html", status_code=503)
+    return _render(request, language, "page.html", viewer=viewer, **shown)
+
+
+@router.post("/")
+async def sign_in(request: Request, parts: HasParts) -> Response:
+    """Takes a viewer's token and keeps it in the cookie."""
+    _from_here(request)
+    language = _language(request)
+    form = parse_qs((await read_body(request, _MAX_FORM_BYTES)).decode("utf-8", "replace"), max_num_fields=10)
+    token = form.get("token", [""])[0].strip()
+    known = await parts.access.identify(token)
+    if not isinstance(known, Viewer):
+        error = "department_token" if isinstance(known, Publisher) else "wrong_token"
+        return _render(request, language, "sign-in.html", status_code=401, error=error)
+    response = RedirectResponse(_home(language), status_code=303)
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=COOKIE_S,
+        path="/",
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request) -> Response:
+    _from_here(request)
+    response = RedirectResponse(_home(_language(request)), status_code=303)
+    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    return response
+
+
+def _from_here(request: Request) -> None:
+    """Raises Refused for a form that another site sent."""
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if elsewhere or site not in {None, "same-origin", "none"}:
+        raise refuse("forbidden", "/header/Origin", "this form was sent from another site")
+
+
+def _language(request: Request) -> Language:
+    return "en" if request.query_params.get("taal") == "en" else "nl"
+
+
+def _home(language: Language) -> str:
+    return "/?taal=en" if language == "en" else "/"
+
+
+async def _gather(parts: Parts, viewer: Viewer, language: Language, team: str | None) -> dict[str, Any]:
+    async with parts.reading() as conn:
+        now = await book_now(conn)
+        overdue = await overdue_lines(
+            conn, now, limit=OVERDUE_SHOWN, viewer=viewer, calendar=parts.calendar,
+            lead_working_days=parts.settings.default_lead_days,
+        )  # fmt: skip
+        teams = await _teams(conn, viewer)
+        chosen = team if team in [t["team"] for t in teams] else (teams[0]["team"] if teams else None)
+        entries = await _entries(conn, viewer, chosen, language)
+        shown = await parts.privacy.reveal(conn, {"overdue": overdue.items, "entries": entries})
+    return {
+        **shown,
+        "more_overdue": overdue.next is not None,
+        "teams": teams,
+        "team": chosen,
+        "status": await status(parts.engine, parts.bus),
+        "now": now,
+    }
+
+
+async def _teams(conn: AsyncConnection, viewer: Viewer) -> list[dict[str, str]]:
+    """The teams whose timeline this viewer may see, by name."""
+    table = (await live(conn, team_timeline.PROJECTION)).tables["team"]
+    query = select(table.c.team, table.c.name).order_by(table.c.name, table.c.team)
+    if not viewer.everything:
+        query = query.where(table.c.team == (viewer.team or ""))
+    return [{"team": r.team, "name": r.name} for r in await conn.execute(query)]
+
+
+async def _entries(conn: AsyncConnection, viewer: Viewer, team: str | None, language: Language) -> list[dict[str, Any]]:
+    if team is None:
+        return []
+    try:
+        page: Page = await team_page(conn, team, viewer, limit=ENTRIES_SHOWN, language=language)
+    except NotFound:
+        return []
+    return page.items
+
+
+def _render(request: Request, language: Language, name: str, *, status_code: int = 200, **values: Any) -> Response:
+    """A whole HTML document. Only what a template escapes by itself gets in."""
+    t = words(language)
+    try:
+        html = _templates.get_template(name).render(
+            {"t": t, "language": language, "home": _home(language), "error": None, "viewer": None, **values}
+        )
+    except jinja2.TemplateError as error:
+        raise RelatieboekError(f"the page {name} could not be made") from error
+    headers = {"Content-Security-Policy": PAGE_POLICY, "Content-Language": language}
+    return Response(html, status_code, headers, "text/html; charset=utf-8")

@@ -1,0 +1,43 @@
+"""What every route needs, made once at start."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from fastapi import Request
+from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from events.privacy import Privacy
+from projections.working_calendar import WorkingCalendar
+from services.access import Access
+from services.api.live import Hub
+from services.bus import Bus
+from services.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    settings: Settings
+    engine: AsyncEngine
+    bus: Bus
+    access: Access
+    privacy: Privacy
+    hub: Hub
+    calendar: WorkingCalendar
+    registry: CollectorRegistry
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncConnection]:
+        """One read-only transaction with one view of the data: position and rows of an answer belong together."""
+        async with self.engine.connect() as conn:
+            await conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            yield conn
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts of the application that serves this request."""
+    return cast(Parts, request.app.state.parts)

@@ -1,0 +1,95 @@
+"""The questions of SPEC section 4 that the read models answer so far, each by one call."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from events.clock import book_now
+from events.errors import NotFound
+from projections import contact_alerts, relation_view
+from projections.alert_queries import overdue_lines
+from projections.relation_queries import attention, gaps
+from services.api.answering import list_response
+from services.api.asking import AsOf, HasParts, NoKeys, Paging, Reader, UpTo
+from services.api.relations import history_response
+
+ANSWERED: Final = (1, 2, 3, 6)
+
+router = APIRouter(prefix="/v1/questions", tags=["questions"])
+_alerts = Depends(UpTo(contact_alerts.PROJECTION))
+_view = Depends(UpTo(relation_view.PROJECTION))
+
+
+class OverdueAsked(Paging):
+    owner: str | None = Field(None, max_length=100, description="id of the employee who owns the line")
+    team: str | None = Field(None, max_length=100, description="lines of relations that this team has now")
+    tier: str | None = Field(None, max_length=20, description="lines of relations of this tier")
+
+
+@router.get("/1", operation_id="answerQuestion1", dependencies=[_alerts])
+async def overdue(
+    request: Request, parts: HasParts, viewer: Reader, asked: Annotated[OverdueAsked, Query()]
+) -> Response:
+    """Which lines are overdue, by how many working days, owned by whom? The longest overdue first."""
+    async with parts.reading() as conn:
+        owner = None
+        if asked.owner is not None:
+            owner = await parts.privacy.ref_of(conn, "employee", asked.owner)
+            if owner is None:
+                return list_response(request, [], None, {"question": 1})
+        page = await overdue_lines(
+            conn, await book_now(conn), owner_ref=owner, team=asked.team, tier=asked.tier, cursor=asked.cursor,
+            limit=asked.limit, viewer=viewer, calendar=parts.calendar,
+            lead_working_days=parts.settings.default_lead_days,
+        )  # fmt: skip
+        items = await parts.privacy.reveal(conn, page.items)
+    return list_response(request, items, page.next, {"question": 1})
+
+
+class GapsAsked(Paging):
+    team: str | None = Field(None, max_length=100, description="lines of relations that this team has now")
+    tier: str | None = Field(None, max_length=20, description="lines of relations of this tier")
+
+
+@router.get("/2", operation_id="answerQuestion2", dependencies=[_view])
+async def layer_gaps(
+    request: Request, parts: HasParts, viewer: Reader, asked: Annotated[GapsAsked, Query()]
+) -> Response:
+    """On which layers should there be contact and was there none in twelve months? Who meets whom is in `/matrix`."""
+    async with parts.reading() as conn:
+        page = await gaps(
+            conn, await book_now(conn), tier=asked.tier, team=asked.team, cursor=asked.cursor, limit=asked.limit,
+            viewer=viewer,
+        )  # fmt: skip
+        items = await parts.privacy.reveal(conn, page.items)
+    return list_response(request, items, page.next, {"question": 2})
+
+
+class HistoryAsked(AsOf):
+    relation: str = Field(max_length=150, description="the relation: its UUID or `<scheme>:<value>`")
+
+
+@router.get("/3", operation_id="answerQuestion3")
+async def history_of(
+    request: Request, parts: HasParts, viewer: Reader, asked: Annotated[HistoryAsked, Query()]
+) -> Response:
+    """What is the history of this relation at `asOf`, as known at `knownAt`?"""
+    return await history_response(request, parts, viewer, asked.relation, asked, {"question": 3})
+
+
+@router.get("/6", operation_id="answerQuestion6", dependencies=[_view])
+async def attention_per_tier(request: Request, parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
+    """Where did attention go (kind, minutes, layer) per tier, in the last twelve months? Never per employee."""
+    async with parts.reading() as conn:
+        items = await attention(conn, await book_now(conn), viewer=viewer)
+    return list_response(request, items, None, {"question": 6})
+
+
+@router.get("/{number}", include_in_schema=False)
+async def unanswered(number: str, viewer: Reader) -> Response:
+    answered = ", ".join(map(str, ANSWERED))
+    raise NotFound(f"This question has no answer here yet; there are answers to {answered}.")

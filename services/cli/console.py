@@ -1,0 +1,78 @@
+"""What commands print: one JSON document or a table on stdout, and everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+# Tables that go to a file or a pipe get this width, so that columns are not folded to 80 characters.
+_PIPE_WIDTH = 200
+
+
+def out() -> Console:
+    """Stdout, asked for at the moment of printing, so that a redirection holds."""
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def err() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document, and nothing else, on stdout."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+
+def note(text: str) -> None:
+    """A remark beside the result, on stderr, in one line."""
+    err().print(Text(text), soft_wrap=True)
+
+
+def cell(value: Any) -> str:
+    """A value of a JSON document as people read it in a table."""
+    if value is None or value == [] or value == {}:
+        return "–"
+    if value is True:
+        return "ja"
+    if value is False:
+        return "nee"
+    if isinstance(value, list):
+        between = "\n" if isinstance(value[0], dict) else ", "
+        return between.join(cell(v) for v in value)  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {cell(v)}" for k, v in value.items() if not isinstance(v, list | dict))  # pyright: ignore[reportUnknownVariableType]
+    text = str(value)
+    if len(text) > 16 and text[4:5] == "-" and text[10:11] == "T":
+        return text[:16].replace("T", " ")
+    return text
+
+
+def print_table(title: str, columns: Sequence[tuple[str, str]], rows: Iterable[dict[str, Any]]) -> None:
+    """One row per document; a column is (field, heading in Dutch). Values are never read as markup."""
+    table = Table(title=title, title_justify="left")
+    for _, heading in columns:
+        table.add_column(heading, overflow="fold")
+    count = 0
+    for row in rows:
+        count += 1
+        table.add_row(*(Text(cell(row.get(name))) for name, _ in columns))
+    if count:
+        out().print(table)
+    else:
+        out().print(Text(f"{title}: niets gevonden."))
+
+
+def print_fields(title: str, fields: Iterable[tuple[str, Any]]) -> None:
+    """One document as a list of names and values."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in fields:
+        table.add_row(Text(name), Text(cell(value)))
+    out().print(table)

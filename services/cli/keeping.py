@@ -1,0 +1,191 @@
+"""`rejected` and `parked`: nothing that a department sent is ever lost silently."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from cryptography.exceptions import InvalidTag
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from events.errors import NotFound, SetupError
+from events.privacy import unseal
+from events.tables import rejected as rejected_events
+from services.cli.console import note, print_json, print_table
+from services.cli.instance import Instance, find
+from services.cli.options import DataDir, Json, Limit
+from services.cli.sending import counts_text
+from services.send import VerdictJson, connected, send
+
+rejected = typer.Typer(help="Wat het boek weigerde.", no_args_is_help=True, rich_markup_mode=None)
+
+RejectedId = Annotated[int, typer.Argument(metavar="NUMMER", help="Nummer uit `relatieboek rejected list`.")]
+ForDepartment = Annotated[str | None, typer.Option("--department", help="Alleen van deze afdeling.")]
+
+_REJECTED: Final = (
+    ("rejected_id", "Nummer"), ("department", "Afdeling"), ("type", "Soort"), ("id", "Id"), ("code", "Reden"),
+    ("detail", "Uitleg"), ("rejected_at", "Wanneer"),
+)  # fmt: skip
+# Sealed under what it was when it was kept: an expired one was parked.
+_SEALED_AS: Final = (b"rejected", b"parked")
+
+
+def engine_of(instance: Instance) -> AsyncEngine:
+    return create_async_engine(instance.complete().database_url, hide_parameters=True)
+
+
+@rejected.command("list")
+def list_rejected(
+    department: ForDepartment = None, limit: Limit = 50, json: Json = False, data_dir: DataDir = None
+) -> None:
+    """Toon de geweigerde gebeurtenissen, de nieuwste eerst."""
+
+    async def read() -> list[dict[str, Any]]:
+        engine = engine_of(find(data_dir))
+        try:
+            async with engine.connect() as conn:
+                t = rejected_events.c
+                query = select(t.rejected_id, t.department, t.source, t.id, t.type, t.code, t.problem, t.rejected_at)
+                if department is not None:
+                    query = query.where(t.department == department)
+                rows = (await conn.execute(query.order_by(t.rejected_id.desc()).limit(limit))).mappings()
+                return [plain(dict(row)) for row in rows]
+        finally:
+            await engine.dispose()
+
+    items = asyncio.run(read())
+    _show("Geweigerd", _REJECTED, items, json)
+
+
+@rejected.command("show")
+def show_rejected(number: RejectedId, json: Json = False, data_dir: DataDir = None) -> None:
+    """Toon één geweigerde gebeurtenis: waarom, en wat er verstuurd was."""
+
+    async def read() -> dict[str, Any]:
+        engine = engine_of(find(data_dir))
+        try:
+            async with engine.connect() as conn:
+                row = await _one(conn, number)
+                shown = plain(
+                    {
+                        k: row[k]
+                        for k in ("rejected_id", "department", "source", "id", "type", "code", "problem", "rejected_at")
+                    }
+                )
+                shown["event"] = _as_sent(row)
+                return shown
+        finally:
+            await engine.dispose()
+
+    print_json(asyncio.run(read()))
+
+
+@rejected.command("retry")
+def retry_rejected(
+    number: Annotated[int | None, typer.Argument(metavar="[NUMMER]", help="Zonder nummer: alle.")] = None,
+    department: ForDepartment = None, json: Json = False, data_dir: DataDir = None,
+) -> None:  # fmt: skip
+    """Bied geweigerde gebeurtenissen opnieuw aan. Wat nu wordt aangenomen, verdwijnt uit de lijst."""
+    instance = find(data_dir)
+
+    async def run() -> Counter[str]:
+        engine = engine_of(instance)
+        try:
+            async with engine.connect() as conn:
+                t = rejected_events.c
+                query = select(rejected_events).where(t.sealed.is_not(None)).order_by(t.rejected_id)
+                if number is not None:
+                    query = query.where(t.rejected_id == number)
+                if department is not None:
+                    query = query.where(t.department == department)
+                rows = [dict(r) for r in (await conn.execute(query)).mappings()]
+            if number is not None and not rows:
+                raise NotFound(f"geweigerde gebeurtenis {number} die bewaard is zoals verstuurd")
+            counts: Counter[str] = Counter()
+            for name in sorted({r["department"] for r in rows}):
+                counts += await _send_again(engine, instance, name, [r for r in rows if r["department"] == name])
+            return counts
+        finally:
+            await engine.dispose()
+
+    counts = asyncio.run(run())
+    if json:
+        print_json(dict(counts))
+    else:
+        note(f"Opnieuw aangeboden: {counts_text(counts)}.")
+    if counts["rejected"]:
+        raise typer.Exit(1)
+
+
+async def _send_again(
+    engine: AsyncEngine, instance: Instance, department: str, rows: list[dict[str, Any]]
+) -> Counter[str]:
+    answers: list[VerdictJson] = []
+
+    def keep(verdicts: Sequence[VerdictJson]) -> None:
+        answers.extend(verdicts)
+
+    async with connected(instance.login(department, None)) as request:
+        tally = await send([_sent_line(r) for r in rows], request, keep)
+    # A second refusal is a row of its own, so the first may go in either case.
+    async with engine.begin() as conn:
+        done = [r["rejected_id"] for r in rows]
+        await conn.execute(delete(rejected_events).where(rejected_events.c.rejected_id.in_(done)))
+    return tally.counts
+
+
+def _open(row: dict[str, Any]) -> bytes:
+    for kind in _SEALED_AS:
+        try:
+            return unseal(bytes(row["key"]), bytes(row["sealed"]), kind)
+        except InvalidTag:
+            continue
+    raise SetupError(f"Gebeurtenis {row['rejected_id']} is niet te openen: de sleutel past niet.")
+
+
+def _sent_line(row: dict[str, Any]) -> bytes:
+    """As it was sent, in one line; what was no JSON stays what it was."""
+    raw = _open(row)
+    try:
+        return msgspec.json.encode(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return raw.replace(b"\n", b" ") or b"-"
+
+
+def _as_sent(row: dict[str, Any]) -> Any:
+    if row["sealed"] is None:
+        return None
+    raw = _open(row)
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return raw.decode(errors="replace")
+
+
+async def _one(conn: AsyncConnection, number: int) -> dict[str, Any]:
+    row = (
+        (await conn.execute(select(rejected_events).where(rejected_events.c.rejected_id == number))).mappings().first()
+    )
+    if row is None:
+        raise NotFound(f"geweigerde gebeurtenis {number}")
+    return dict(row)
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    out = {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in row.items()}
+    problem: dict[str, Any] = out.get("problem") or {}
+    errors: list[dict[str, str]] = problem.get("errors", [])
+    out["detail"] = "; ".join(f"{e['pointer']} {e['detail']}".strip() for e in errors[:3])
+    return out
+
+
+def _show(title: str, columns: tuple[tuple[str, str], ...], items: list[dict[str, Any]], json: bool) -> None:
+    if json:
+        print_json({"items": items, "next": None})
+    else:
+        print_table(title, columns, items)

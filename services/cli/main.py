@@ -1,0 +1,33 @@
+"""`relatieboek`: the command line. Commands import what they need when they run, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import typer
+
+from services.cli.departments import department
+from services.cli.failing import DutchGroup
+from services.cli.importing import importing
+from services.cli.keeping import rejected
+from services.cli.operating import clock, rebuild, reconcile
+from services.cli.reading import alerts, history, relation, status, timeline
+from services.cli.running import migrate, serve, up
+from services.cli.schemas import schema
+from services.cli.sending import send
+from services.cli.waiting import parked
+
+app = typer.Typer(
+    cls=DutchGroup, help="Relatieboek: het boek van onze relaties.", no_args_is_help=True, add_completion=False,
+    rich_markup_mode=None, pretty_exceptions_enable=False,
+)  # fmt: skip
+
+for command in (up, serve, send, status, timeline, alerts, history, rebuild, reconcile, schema, migrate):
+    app.command()(command)
+app.add_typer(importing, name="import")
+app.add_typer(relation, name="relation")
+app.add_typer(rejected, name="rejected")
+app.add_typer(parked, name="parked")
+app.add_typer(clock, name="clock")
+app.add_typer(department, name="department")
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""The two real engines on this machine, out of PyPI wheels, under one data directory."""

@@ -1,0 +1,94 @@
+"""What a department finds on NATS: its two streams, its reader, and an account that answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from events.errors import SetupError, Unavailable
+from events.stream import Stream
+from services.embedded.nats import API_PREFIX, inbox_prefix, reload
+from services.settings import Settings
+
+_CONNECT_S: Final = 5.0
+_RELOADS: Final = 6
+_REFUSALS: Final = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
+
+
+async def _silent(_: Exception) -> None:
+    """The first connection tells by raising; nats-py would log the whole stack of every try."""
+
+
+@asynccontextmanager
+async def signed_in(
+    url: str, seed: str | None, *, prefix: str = "_INBOX", within_s: float = _CONNECT_S
+) -> AsyncGenerator[Client]:
+    """A NATS connection for a short errand; it does not reconnect. Raises Unavailable when there is none to be had."""
+    client = Client()
+    try:
+        async with asyncio.timeout(within_s):
+            await client.connect(
+                servers=url.split(","), nkeys_seed_str=seed, inbox_prefix=prefix, error_cb=_silent,
+                allow_reconnect=False, max_reconnect_attempts=0, connect_timeout=2, name="relatieboek",
+            )  # fmt: skip
+    except _REFUSALS as error:
+        await client.close()
+        raise Unavailable("NATS") from error
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def open_doors(settings: Settings, departments: Iterable[str]) -> None:
+    """Makes inbox, verdict stream and its pull consumer `<department>` for each; idempotent. Raises Unavailable."""
+    seed = settings.operations_nats_seed or settings.nats_seed
+    async with signed_in(settings.nats_url, seed.get_secret_value() if seed else None) as client:
+        stream = Stream(client, replicas=settings.replicas)
+        js: Any = client.jetstream(timeout=10)  # pyright: ignore[reportUnknownMemberType]  # partly typed
+        for name in departments:
+            await stream.ensure_department(name)
+            reader = ConsumerConfig(
+                durable_name=name, ack_policy=AckPolicy.EXPLICIT, ack_wait=60, max_ack_pending=10_000,
+                description="the department's own reader of its verdicts",
+            )  # fmt: skip
+            await js.add_consumer(f"VERDICTS_{name}", reader)
+
+
+async def reload_until(directory: Path, url: str, seeds: dict[str, str]) -> None:
+    """Lets the server on `directory` read its configuration until these departments (name → seed) are served.
+
+    nats-server 2.15.1 takes a new account at the first reload, but ties its imports to the exporting account as it was
+    before; the next reload mends that. Connections of others stay. Does nothing when no server runs.
+    """
+    for _ in range(_RELOADS):
+        if not reload(directory):
+            return
+        served = [await _served(url, seed, name) for name, seed in seeds.items()]
+        if all(served):
+            return
+    raise SetupError("NATS neemt de nieuwe instellingen niet over. Herstart Relatieboek; de afdeling werkt dan.")
+
+
+async def _served(url: str, seed: str, name: str) -> bool:
+    until = asyncio.get_running_loop().time() + _CONNECT_S
+    while True:
+        try:
+            async with signed_in(url, seed, prefix=inbox_prefix(name), within_s=1) as client:
+                await client.request(f"{API_PREFIX}.CONSUMER.INFO.VERDICTS_{name}.{name}", timeout=2)
+                return True
+        except Unavailable:
+            # The server has not come to the new configuration yet.
+            if asyncio.get_running_loop().time() > until:
+                return False
+            await asyncio.sleep(0.05)
+        except _REFUSALS:
+            return False

@@ -1,0 +1,242 @@
+"""Departments and viewers: made known to the book, to NATS and to whoever is to use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from events import tables
+from events.errors import NotFound, SetupError, Unavailable
+from services.access import digest
+from services.embedded import credentials as store
+from services.embedded.credentials import Credentials, NatsEntry, new_token
+from services.embedded.datadir import DataDir
+from services.embedded.doors import open_doors, reload_until
+from services.embedded.nats import (
+    BOOK,
+    DEPARTMENT_NAME,
+    Keys,
+    Nats,
+    accounts,
+    inbox_prefix,
+    new_seed,
+    public_key,
+)
+from services.settings import Settings
+
+RESERVED: Final = "relatieboek"
+EVERYTHING: Final = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A department to be: `sources` are whole CloudEvents sources, `types` globs of `<family>.<event>`."""
+
+    name: str
+    sources: Sequence[str]
+    types: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A department's new credentials; the only moment at which they can be shown.
+
+    `nats_config` is what the operator of an external NATS server adds to its configuration, else None.
+    """
+
+    name: str
+    http_token: str = field(repr=False)
+    nats: Mapping[str, str] = field(repr=False)
+    nats_config: Mapping[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"name": self.name, "http_token": self.http_token, "nats": dict(self.nats)}
+        return out | ({"nats_config": dict(self.nats_config)} if self.nats_config else {})
+
+
+async def add_department(settings: Settings, name: str, sources: Sequence[str], types: Sequence[str]) -> Added:
+    """Registers one department; see `add_departments`."""
+    return (await add_departments(settings, [Wanted(name, sources, types)]))[0]
+
+
+async def add_departments(settings: Settings, wanted: Sequence[Wanted]) -> list[Added]:
+    """Registers departments with new credentials; a revoked name may be used again, with new ones.
+
+    Writes the ledger first, then the credentials file, then NATS (embedded: reloaded without dropping anyone). Broken
+    off in between, the department is registered; `revoke` and add it again. `settings` as of `credentials.complete`.
+    Raises SetupError for a bad or taken name, and when NATS does not follow.
+    """
+    for one in wanted:
+        _check(one)
+    seeds = {one.name: new_seed() for one in wanted}
+    tokens = {one.name: new_token(one.name) for one in wanted}
+    engine = create_async_engine(settings.database_url, hide_parameters=True)
+    try:
+        async with engine.begin() as conn:
+            for one in wanted:
+                await _insert(conn, one, tokens[one.name], public_key(seeds[one.name]))
+        entries = {name: NatsEntry(nkey_seed=seed, inbox_prefix=inbox_prefix(name)) for name, seed in seeds.items()}
+        managed, embedded = _managed(settings), _embedded(settings)
+        if managed:
+            store.update(settings.credentials_path, lambda c: _with(c, tokens, entries))
+        try:
+            await open_doors(settings, seeds)
+        except Unavailable:
+            if embedded:
+                raise SetupError(
+                    "NATS antwoordt niet: start Relatieboek, en voeg de afdeling toe terwijl het draait."
+                ) from None
+        if embedded:
+            await _reconfigure(settings, engine, seeds)
+    finally:
+        await engine.dispose()
+    return [
+        Added(
+            one.name, tokens[one.name], {"nkey_seed": seeds[one.name], "inbox_prefix": inbox_prefix(one.name)},
+            None if embedded else _snippet(one.name, public_key(seeds[one.name])),
+        )
+        for one in wanted
+    ]  # fmt: skip
+
+
+async def ensure_departments(settings: Settings, wanted: Sequence[Wanted]) -> list[Added]:
+    """Adds those that are not registered, or whose credentials this data directory does not hold."""
+    held = store.read(settings.credentials_path) or Credentials()
+    missing = [w for w in wanted if w.name not in held.http.departments or w.name not in held.nats.departments]
+    if not missing:
+        return []
+    engine = create_async_engine(settings.database_url, hide_parameters=True)
+    try:
+        async with engine.begin() as conn:
+            for one in missing:
+                t = tables.department
+                await conn.execute(update(t).where(t.c.name == one.name).values(revoked_at=datetime.now(UTC)))
+    finally:
+        await engine.dispose()
+    return await add_departments(settings, missing)
+
+
+async def revoke_department(settings: Settings, name: str) -> None:
+    """Ends a department's access at every door (within a second or so). Its events stay. Raises NotFound."""
+    t = tables.department
+    engine = create_async_engine(settings.database_url, hide_parameters=True)
+    try:
+        async with engine.begin() as conn:
+            done = await conn.execute(
+                update(t).where(t.c.name == name, t.c.revoked_at.is_(None)).values(revoked_at=datetime.now(UTC))
+            )
+        if done.rowcount == 0:
+            raise NotFound(f"Er is geen afdeling {name} met toegang.")
+        if _managed(settings):
+            store.update(settings.credentials_path, lambda c: c.without_department(name))
+        if _embedded(settings):
+            await _reconfigure(settings, engine, {})
+    finally:
+        await engine.dispose()
+
+
+async def ensure_viewers(settings: Settings, engine: AsyncEngine, *, again: bool = False) -> list[str]:
+    """A viewer `all` and one for each team that the book knows. Returns the names of the new ones; idempotent.
+
+    `again` also stores the tokens that the credentials file already had: it is what people have, whatever database
+    was put back.
+    """
+    async with engine.begin() as conn:
+        known = await conn.scalars(
+            select(tables.thing.c.key).where(tables.thing.c.key.startswith("team:", autoescape=True))
+        )
+        teams = {key.removeprefix("team:") for key in known} - {EVERYTHING}
+        names = [EVERYTHING, *sorted(teams)]
+        had = store.read(settings.credentials_path) or Credentials()
+        new = [name for name in names if name not in had.http.viewers]
+        held = store.update(settings.credentials_path, lambda c: _with_viewers(c, names)) if new else had
+        for name in names if again else new:
+            row = {"team": None if name == EVERYTHING else name, "token_hash": digest(held.http.viewers[name])}
+            statement = insert(tables.viewer).values(name=name, created_at=datetime.now(UTC), **row)
+            await conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_=row))
+    return new
+
+
+async def department_keys(conn: AsyncConnection) -> dict[str, str]:
+    """Public nkeys of the departments that have access, by name."""
+    t = tables.department
+    rows = await conn.execute(select(t.c.name, t.c.nkey).where(t.c.revoked_at.is_(None), t.c.nkey.is_not(None)))
+    return {row.name: row.nkey for row in rows}
+
+
+def book_keys(credentials: Credentials) -> Keys:
+    """Public nkeys of the book's own users."""
+    internal = store.internal_of(credentials)
+    return Keys(
+        public_key(internal.service_seed), public_key(internal.relay_seed), public_key(internal.operations_seed)
+    )
+
+
+def _check(one: Wanted) -> None:
+    if not DEPARTMENT_NAME.fullmatch(one.name) or one.name == RESERVED:
+        raise SetupError(
+            f"'{one.name}' kan geen naam van een afdeling zijn: 2 tot 31 kleine letters, cijfers en streepjes, "
+            f"te beginnen met een letter, en niet '{RESERVED}'."
+        )
+    if not one.sources or not one.types:
+        raise SetupError("Geef minstens één --source en één soort gebeurtenis met --types.")
+
+
+async def _insert(conn: AsyncConnection, one: Wanted, token: str, key: str) -> None:
+    t = tables.department
+    row = {
+        "sources": list(one.sources), "types": list(one.types), "token_hash": digest(token), "nkey": key,
+        "created_at": datetime.now(UTC), "revoked_at": None,
+    }  # fmt: skip
+    statement = insert(t).values(name=one.name, **row)
+    again = statement.on_conflict_do_update(index_elements=["name"], set_=row, where=t.c.revoked_at.is_not(None))
+    if (await conn.execute(again)).rowcount == 0:
+        raise SetupError(
+            f"Afdeling {one.name} bestaat al. Trek haar eerst in met `relatieboek department revoke {one.name}`."
+        )
+
+
+def _with(credentials: Credentials, tokens: Mapping[str, str], entries: Mapping[str, NatsEntry]) -> Credentials:
+    for name, entry in entries.items():
+        credentials = credentials.with_department(name, tokens[name], entry)
+    return credentials
+
+
+def _with_viewers(credentials: Credentials, names: Iterable[str]) -> Credentials:
+    for name in names:
+        if name not in credentials.http.viewers:
+            credentials = credentials.with_viewer(name, new_token(name))
+    return credentials
+
+
+def _managed(settings: Settings) -> bool:
+    """Whether this data directory's credentials are about the NATS server that these settings name."""
+    held = store.read(settings.credentials_path)
+    return held is not None and bool(held.nats.url) and held.nats.url == settings.nats_url
+
+
+def _embedded(settings: Settings) -> bool:
+    """Whether that server is this data directory's own."""
+    held = store.read(settings.credentials_path)
+    return _managed(settings) and held is not None and held.internal is not None and held.internal.nats_port is not None
+
+
+async def _reconfigure(settings: Settings, engine: AsyncEngine, seeds: dict[str, str]) -> None:
+    held = store.read(settings.credentials_path) or Credentials()
+    async with engine.connect() as conn:
+        keys = await department_keys(conn)
+    where = DataDir.at(settings.data_dir)
+    port = int(settings.nats_url.rpartition(":")[2])
+    Nats(where.nats, where.log("nats"), port).configure(book_keys(held), keys)
+    await reload_until(where.nats, settings.nats_url, seeds)
+
+
+def _snippet(name: str, key: str) -> dict[str, Any]:
+    whole = accounts(Keys("", "", ""), {name: key})
+    return {"accounts": {name: whole[name], BOOK: {"exports": whole[BOOK]["exports"]}}}

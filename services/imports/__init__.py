@@ -1,0 +1,1 @@
+"""Turning what a department already has (a CSV export, a calendar) into events with stable ids."""

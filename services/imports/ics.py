@@ -1,0 +1,209 @@
+"""Meetings of a calendar file (RFC 5545) as planned, moved, cancelled or held contacts.
+
+A meeting's identity is its UID and the start that its series gave it (RECURRENCE-ID), so the same file gives the same
+ids, and a meeting that was moved keeps the identity of its first start. Texts of the calendar (title, place, guests)
+are not taken: they are not needed to plan a contact, and may name patients.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any, Final, cast
+
+import recurring_ical_events
+from icalendar import Calendar, Event
+from icalendar.error import InvalidCalendar
+
+from events.errors import SetupError
+from events.recorded import AMSTERDAM, local_date
+from services.imports.outcome import Outcome, Skipped, checked, each_once
+from services.reasons import why
+from services.send import cloudevent
+
+MAX_FILE_BYTES: Final = 20 * 1024 * 1024
+MAX_MEETINGS: Final = 10_000
+MAX_WINDOW: Final = timedelta(days=5 * 366)
+_TOO_OFTEN: Final = frozenset({"SECONDLY", "MINUTELY", "HOURLY"})
+_STRETCH: Final = timedelta(days=28)
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarImport:
+    """What the calendar itself does not say: whose meetings these are, with whom, on which layers, and how."""
+
+    source: str
+    relation: str
+    from_on: date
+    to_on: date
+    our_layer: str = "professional"
+    their_layer: str = "professional"
+    employee: str | None = None
+    person: str | None = None
+    channel: str = "meeting"
+    topics: tuple[str, ...] = ()
+    held: bool = False
+
+
+def window(now: datetime, from_on: date | None, to_on: date | None) -> tuple[date, date]:
+    """The days to take, by default a year back and a year ahead of `now`. Raises SetupError when they make no sense."""
+    today = local_date(now)
+    first, last = from_on or today - timedelta(days=365), to_on or today + timedelta(days=365)
+    if last < first:
+        raise SetupError(f"Het venster loopt terug: --from {first} ligt na --to {last}.")
+    if last - first > MAX_WINDOW:
+        raise SetupError("Het venster is langer dan vijf jaar. Kies --from en --to dichter bij elkaar.")
+    return first, last
+
+
+def read_ics(path: Path, given: CalendarImport, now: datetime) -> Iterator[Outcome]:
+    """Every meeting in the window as one or more events or as a reason, in the order of their starts.
+
+    `now` decides which meetings are over (for `held`). A meeting gives `contact.planned`; moved within its series also
+    `contact.rescheduled`; cancelled also `contact.cancelled`; over, with `held`, `contact.held` instead. At most
+    10,000 meetings. Raises SetupError when the file is no calendar.
+    """
+    yield from each_once(_outcomes(_load(path), given, now))
+
+
+def _load(path: Path) -> Calendar:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise SetupError(f"{path} is groter dan 20 MB: exporteer een kortere periode.")
+        return Calendar.from_ical(path.read_bytes())
+    except OSError as error:
+        raise SetupError(f"{path} is niet te lezen: {why(error)}.") from None
+    except (ValueError, InvalidCalendar) as error:
+        raise SetupError(f"{path} is geen geldig agendabestand (.ics): {error}.") from None
+
+
+def _outcomes(calendar: Calendar, given: CalendarImport, now: datetime) -> Iterator[Outcome]:
+    masters: dict[str, Event] = {}
+    unusable: list[Event] = []
+    for event in calendar.events:
+        reason = _unusable(event)
+        if reason is not None:
+            yield Skipped(_where(event), reason)
+            unusable.append(event)
+        elif event.get("RECURRENCE-ID") is None:
+            masters.setdefault(str(event["UID"]), event)
+    for event in unusable:
+        calendar.subcomponents.remove(event)
+
+    whole = str(calendar.get("METHOD", "")).upper() == "CANCEL"
+    for count, (event, begins) in enumerate(_occurrences(calendar, given)):
+        if count >= MAX_MEETINGS:
+            yield Skipped(_where(event), f"meer dan {MAX_MEETINGS} afspraken: neem een korter venster")
+            return
+        yield from _events(event, begins, masters.get(str(event["UID"])), whole, given, now)
+
+
+def _occurrences(calendar: Calendar, given: CalendarImport) -> Iterator[tuple[Event, datetime]]:
+    """Meetings with their starts, some weeks at a time: a series without end stays bounded in memory."""
+    query = recurring_ical_events.of(calendar, skip_bad_series=True)
+    on, stop = given.from_on, given.to_on + timedelta(days=1)
+    while on < stop:
+        upto = min(on + _STRETCH, stop)
+        first, last = (datetime.combine(day, time(), AMSTERDAM) for day in (on, upto))
+        found = [(e, _local(e.start)) for e in cast("Sequence[Event]", query.between(first, last))]
+        starting = [(e, at) for e, at in found if at is not None and first <= at < last]
+        yield from sorted(starting, key=lambda pair: (pair[1], str(pair[0]["UID"])))
+        on = upto
+
+
+def _unusable(event: Event) -> str | None:
+    if not event.get("UID"):
+        return "geen UID"
+    if event.get("DTSTART") is None:
+        return "geen DTSTART"
+    try:
+        start, _ = event.start, event.end
+    except (ValueError, TypeError, AttributeError, InvalidCalendar):
+        return "begin en einde zijn niet te lezen"
+    if not isinstance(start, datetime):
+        return "hele dag: geen afspraak met een tijd"
+    rule = event.get("RRULE")
+    rules = cast("list[Any]", rule if isinstance(rule, list) else [rule] if rule else [])
+    if any(str(f).upper() in _TOO_OFTEN for r in rules for f in r.get("FREQ", [])):
+        return "herhaalt per uur of vaker"
+    return None
+
+
+def _where(event: Event) -> str:
+    start: Any = event.get("DTSTART")
+    at = getattr(start, "dt", None)
+    return f"{event.get('UID', 'zonder UID')} {at.isoformat() if isinstance(at, date) else ''}".strip()
+
+
+def _local(at: datetime | date) -> datetime | None:
+    """In Amsterdam; a floating time counts as Amsterdam's. None for a whole day."""
+    if not isinstance(at, datetime):
+        return None
+    return at.replace(tzinfo=AMSTERDAM) if at.tzinfo is None else at.astimezone(AMSTERDAM)
+
+
+def _events(
+    event: Event, begins: datetime, master: Event | None, whole: bool, given: CalendarImport, now: datetime
+) -> Iterator[Outcome]:
+    where, ends = _where(event), _local(event.end)
+    if ends is None or ends <= begins:
+        yield Skipped(where, "eindigt niet na het begin")
+        return
+    first = _stamp(event, "RECURRENCE-ID") or begins
+    # What the series planned, whatever became of it: so it is the same event before and after a move.
+    length = _length(master) if master is not None and first != begins else ends - begins
+    contact = _contact_id(str(event["UID"]), first)
+    cancelled = whole or str(event.get("STATUS", "")).upper() == "CANCELLED"
+    ours = [{"layer": given.our_layer} | ({"employee": given.employee} if given.employee else {})]
+    theirs = [{"layer": given.their_layer} | ({"person": given.person} if given.person else {})]
+    common = {"channel": given.channel, "ours": ours, "theirs": theirs}
+    logged = _stamp(event, "CREATED")
+
+    def made(name: str, id_: str, data: dict[str, Any]) -> Outcome:
+        at = logged.isoformat() if logged else None
+        return checked(where, cloudevent(f"contact.{name}.v1", id_, given.source, given.relation, data, time=at))
+
+    if given.held and not cancelled and ends <= now:
+        minutes = round((ends.astimezone(UTC) - begins.astimezone(UTC)).total_seconds() / 60)
+        yield made("held", f"{contact}-held", {
+            "contact": contact, "occurred_at": begins.isoformat(), "duration_min": minutes,
+            "activity": "conversation", "topics": list(given.topics), **common,
+        })  # fmt: skip
+        return
+    planned_end = (first.astimezone(UTC) + length).astimezone(AMSTERDAM)
+    yield made("planned", f"{contact}-planned", {
+        "contact": contact, "starts_at": first.isoformat(), "ends_at": planned_end.isoformat(), **common,
+    })  # fmt: skip
+    if first == begins and not cancelled:
+        return
+    # DTSTAMP is the moment of the export in some programs; LAST-MODIFIED stays what it was.
+    changed_at = _stamp(event, "LAST-MODIFIED") or _stamp(event, "DTSTAMP")
+    if changed_at is None or changed_at > now:
+        yield Skipped(where, "verzet of afgezegd zonder bruikbaar tijdstip (LAST-MODIFIED of DTSTAMP)")
+        return
+    at = changed_at.isoformat()
+    if first != begins:
+        yield made("rescheduled", f"{contact}-moved-{begins:%Y%m%dT%H%M}-{ends:%Y%m%dT%H%M}", {
+            "contact": contact, "starts_at": begins.isoformat(), "ends_at": ends.isoformat(), "occurred_at": at,
+        })  # fmt: skip
+    if cancelled:
+        yield made("cancelled", f"{contact}-cancelled", {"contact": contact, "occurred_at": at})
+
+
+def _length(master: Event) -> timedelta:
+    begins, ends = _local(master.start), _local(master.end)
+    return ends - begins if begins is not None and ends is not None else timedelta()
+
+
+def _stamp(event: Event, name: str) -> datetime | None:
+    value: Any = event.get(name)
+    at = getattr(value, "dt", None)
+    return _local(at) if isinstance(at, datetime) else None
+
+
+def _contact_id(uid: str, first: datetime) -> str:
+    text = f"{uid}\n{first.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    return "ics-" + hashlib.sha256(text.encode()).hexdigest()[:24]

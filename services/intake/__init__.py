@@ -1,0 +1,1 @@
+"""Every event's one way into the book: doors, decisions, ledger, stream."""

@@ -1,0 +1,84 @@
+"""The intake service: every event's one way into the book."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import nats
+import structlog
+from nats.aio.client import Client
+
+from events.append import Ledger
+from events.errors import Diverged, Unavailable
+from events.privacy import Privacy
+from events.relay import Relay
+from events.stream import Stream
+from services.intake.departments import Departments
+from services.intake.desk import Desk
+from services.intake.doors import Inboxes, open_submit, send_outbox
+from services.intake.keeping import keep
+from services.settings import Settings
+from services.wiring import Context, Register, Setup, run_service
+
+log = structlog.get_logger(__name__)
+
+
+def main(settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT. Two replicas share the doors; the ledger's head row makes them take turns."""
+    setup, register = parts(settings)
+    run_service(settings, "intake", setup=setup, register=register)
+
+
+def parts(settings: Settings) -> tuple[Setup, Register]:
+    """What the wiring needs to run intake: its set-up, and its subscribers."""
+    desks: list[Desk] = []
+
+    @asynccontextmanager
+    async def setup(context: Context) -> AsyncGenerator[None]:
+        # Only this user may publish into the stream, so the relay has a connection of its own.
+        seed = settings.relay_nats_seed
+        untyped: Any = nats  # nats-py's options are keywords without types
+        relay_nc: Client = await untyped.connect(
+            (settings.nats_url or "nats://127.0.0.1:4222").split(","), name="relatieboek-relay",
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=1, nkeys_seed_str=seed.get_secret_value() if seed else None,
+            inbox_prefix="_INBOX_relay", pending_size=16 << 20,
+        )  # fmt: skip
+        ledger = Ledger(settings.database_url, Privacy(settings.lookup_key_bytes))
+        relay = Relay(settings.database_url, Stream(relay_nc, replicas=settings.replicas))
+        departments = Departments(context.engine)
+        desk = Desk(
+            ledger, relay, departments, context.state, context.registry, batch=settings.batch,
+            max_queued=settings.max_queued, max_unrelayed=settings.max_unrelayed,
+        )  # fmt: skip
+        desks.append(desk)
+        try:
+            await relay.open()
+            await relay.run_once()
+            context.state.set("ready")
+        except Diverged as error:
+            relay.diverged = error
+            context.state.set("diverged", error.what)
+            log.error("diverged", what=error.what, position=error.position)
+        except Unavailable as error:
+            context.state.set("paused", error.what)
+        await departments.refresh()
+        inboxes = Inboxes(context.broker, desk, departments, Stream(context.nats, replicas=settings.replicas))
+        context.run(desk.commit(), name="commit")
+        context.run(desk.relay(), name="relay")
+        context.run(inboxes.watch(), name="inboxes")
+        context.run(send_outbox(context.engine, context.broker, relay, desk.released), name="outbox")
+        context.run(
+            keep(context.engine, desk.released, parked_days=settings.parked_days, rejected_days=settings.rejected_days),
+            name="keep",
+        )
+        try:
+            yield
+        finally:
+            await ledger.close()
+            await relay.close()
+            await relay_nc.close()
+
+    return setup, lambda broker, _: open_submit(broker, desks)

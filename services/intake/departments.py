@@ -1,0 +1,85 @@
+"""Who may publish what: the registered departments, and the book's own services."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from events.catalog import TYPES
+from events.errors import FieldError
+from events.tables import department as table
+
+OWN: Final = "relatieboek"
+_OWN_GLOBS: Final = ("alert.*", "loop.*", "person.erased")
+_FRESH_FOR_S: Final = 1.0
+_ASK_AGAIN_S: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Department:
+    name: str
+    sources: frozenset[str]
+    types: tuple[str, ...]
+
+    @cached_property
+    def granted(self) -> frozenset[str]:
+        """The full types within its authority. The book's own families are granted to nobody else."""
+        return frozenset(t for t in TYPES if self._may_send(t))
+
+    def _may_send(self, type_: str) -> bool:
+        kind = TYPES[type_].kind
+        own = any(fnmatchcase(kind, g) for g in _OWN_GLOBS)
+        if self.name == OWN:
+            return own
+        return not own and any(fnmatchcase(kind, g) or fnmatchcase(type_, g) for g in self.types)
+
+    def may_be(self, source: str) -> bool:
+        if self.name == OWN:
+            return source.rpartition(":")[2].startswith("relatieboek-")
+        return source in self.sources
+
+
+def authority(department: Department, source: object, type_: object) -> list[FieldError]:
+    """What this department may not: a source that is not registered for it, a known type outside its authority."""
+    errors: list[FieldError] = []
+    if isinstance(source, str) and source.startswith("urn:nld:") and not department.may_be(source):
+        detail = f"source {source} is not registered for department {department.name}; ask operations to add it"
+        errors.append(FieldError("/source", detail))
+    if isinstance(type_, str) and type_ in TYPES and type_ not in department.granted:
+        detail = f"department {department.name} has no authority for {TYPES[type_].kind}; ask operations for it"
+        errors.append(FieldError("/type", detail))
+    return errors
+
+
+class Departments:
+    """The registered departments, as they were at most a second ago."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._known: dict[str, Department] = {}
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+
+    async def refresh(self) -> list[str]:
+        """Reads them anew and returns their names, sorted. Revoked departments are not among them."""
+        async with self._engine.connect() as conn:
+            rows = await conn.execute(select(table).where(table.c.revoked_at.is_(None)))
+            self._known = {r.name: Department(r.name, frozenset(r.sources), tuple(r.types)) for r in rows}
+        self._known[OWN] = Department(OWN, frozenset(), _OWN_GLOBS)
+        self._read_at = time.monotonic()
+        return sorted(self._known)
+
+    async def get(self, name: str) -> Department | None:
+        # First come, first served: without the lock a request overtakes the one of the same sender that reads anew.
+        async with self._reading:
+            age_s = time.monotonic() - self._read_at
+            if age_s > _FRESH_FOR_S or (name not in self._known and age_s > _ASK_AGAIN_S):
+                await self.refresh()
+        return self._known.get(name)

@@ -1,0 +1,307 @@
+"""The one desk behind every door: checks, queues, appends in batches, relays, and answers when the stream has it.
+
+An idle desk takes one event at once; a busy one fills batches of up to `batch`. While a batch is in PostgreSQL the one
+before it goes into the stream. Everything is bounded: events waiting here (`max_queued`), and events in the ledger that
+the stream does not have yet (`max_unrelayed`); beyond either the doors answer `busy` and nothing is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import asyncpg
+import orjson
+import structlog
+from nats.js.errors import Error as JetStreamError
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from sqlalchemy.exc import SQLAlchemyError
+
+from events.append import Appended, Arrival, Ledger
+from events.book import Reject
+from events.catalog import check
+from events.errors import Diverged, FieldError, Invalid, Unavailable
+from events.relay import Relay
+from events.verdict import Verdict, problem
+from services.health import ServiceState
+from services.intake.departments import Department, Departments, authority
+
+log = structlog.get_logger(__name__)
+
+MOST_BYTES: Final = 64 * 1024
+_RETRY_S: Final = 0.5
+_ANSWER_WITHIN_S: Final = 10.0
+_OUT: Final = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError,
+               asyncpg.InsufficientResourcesError, OSError, TimeoutError)  # fmt: skip
+
+
+def arrive(department: Department, sent: Any) -> Arrival:
+    """One event as it came, checked by what needs no state: size, JSON, contract, authority. Never raises."""
+    if isinstance(sent, bytes):
+        try:
+            parsed: Any = orjson.loads(sent)
+        except orjson.JSONDecodeError as error:
+            detail = f"this is no JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+            return _refused(department, sent[:MOST_BYTES], {}, "schema", [FieldError("", detail)])
+    else:
+        parsed, sent = sent, orjson.dumps(sent)
+    attributes = _attributes(parsed)
+    if len(sent) > MOST_BYTES:
+        detail = f"the event has {len(sent)} bytes; at most {MOST_BYTES} go into the book: shorten its texts"
+        return _refused(department, sent[:MOST_BYTES], attributes, "too_large", [FieldError("", detail)])
+    forbidden = authority(department, attributes.get("source"), attributes.get("type"))
+    try:
+        submission = check(parsed)
+    except Invalid as invalid:
+        code = "authority" if forbidden else invalid.code
+        return _refused(department, sent, attributes, code, [*forbidden, *invalid.errors])
+    if forbidden:
+        return _refused(department, sent, attributes, "authority", forbidden)
+    return Arrival(department.name, sent, submission)
+
+
+def _refused(
+    department: Department, raw: bytes, attributes: dict[str, Any], code: str, errors: Sequence[FieldError]
+) -> Arrival:
+    def text(name: str) -> str | None:
+        value = attributes.get(name)
+        return value[:512].replace("\x00", "") if isinstance(value, str) else None
+
+    return Arrival(department.name, raw, None, Reject(code, tuple(errors)), text("source"), text("id"), text("type"))
+
+
+@dataclass(slots=True)
+class _Work:
+    arrivals: list[Arrival]
+    answer: asyncio.Future[list[Verdict]]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    position: int
+    work: _Work
+    verdicts: list[Verdict]
+    since: float
+
+
+class Desk:
+    def __init__(
+        self, ledger: Ledger, relay: Relay, departments: Departments, state: ServiceState, registry: CollectorRegistry,
+        *, batch: int, max_queued: int, max_unrelayed: int,
+    ) -> None:  # fmt: skip
+        self._ledger, self._relay, self._departments, self._state = ledger, relay, departments, state
+        self._batch, self._max_queued, self._max_unrelayed = batch, max_queued, max_unrelayed
+        self._queue: deque[_Work] = deque()
+        self._queued = 0
+        self._waiting: deque[_Waiting] = deque()
+        self.released = asyncio.Event()
+        self._work_came, self._appended = asyncio.Event(), asyncio.Event()
+        self._out: str | None = None
+        self._verdicts = Counter(
+            "relatieboek_intake_events_total", "Events by verdict", ["department", "verdict"], registry=registry
+        )
+        self._sizes = Histogram(
+            "relatieboek_intake_batch_events", "Events in one append", buckets=(1, 3, 10, 30, 100, 300, 1000),
+            registry=registry,
+        )  # fmt: skip
+        Gauge("relatieboek_intake_queued", "Events waiting for their batch", registry=registry).set_function(
+            lambda: self._queued
+        )
+        Gauge("relatieboek_intake_unrelayed", "Events not yet in the stream", registry=registry).set_function(
+            lambda: self._relay.unrelayed
+        )
+        relay.moved = self._answer
+
+    async def submit(self, department: str, sent: Sequence[Any]) -> list[Verdict]:
+        """Verdicts in the order of the events. Answers `busy` at once when it cannot take them all."""
+        try:
+            known = await self._departments.get(department)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            log.warning("departments unknown", exc_info=error)
+            return [_busy(s, "unavailable", "PostgreSQL is out") for s in sent]
+        if known is None:
+            nobody = Department(department, frozenset(), ())
+            return [self._stranger(nobody, s) for s in sent]
+        if self._out is not None or self._relay.diverged is not None:
+            return [_busy(s, "unavailable", self._out or "the book waits for a repair") for s in sent]
+        if self._queued + len(sent) > self._max_queued or self._relay.unrelayed > self._max_unrelayed:
+            return [_busy(s, "busy", "too many events wait already") for s in sent]
+        if not sent:
+            return []
+        work = _Work([arrive(known, s) for s in sent], asyncio.get_running_loop().create_future())
+        self._queue.append(work)
+        self._queued += len(sent)
+        self._work_came.set()
+        verdicts = await work.answer
+        for verdict in verdicts:
+            self._verdicts.labels(department, verdict.verdict).inc()
+        return verdicts
+
+    def _stranger(self, department: Department, sent: Any) -> Verdict:
+        detail = f"department {department.name} is not registered, or was revoked; ask operations"
+        attributes = _attributes(sent)
+        document = problem("authority", [FieldError("/source", detail)])
+        return Verdict("rejected", _text(attributes.get("id")), _text(attributes.get("source")), problem=document)
+
+    async def commit(self) -> None:
+        """Appends batch after batch, for as long as the service lives."""
+        more_ready = True  # what a crash left ready is tried at the start
+        while True:
+            if not more_ready:
+                await self._work_came.wait()
+            self._work_came.clear()
+            works = self._take()
+            try:
+                done = await self._ledger.append([a for w in works for a in w.arrivals])
+            except _OUT as error:
+                log.warning("append failed", exc_info=error)
+                await self._engine_out(works, "PostgreSQL is out")
+                more_ready = True
+                continue
+            except Exception as error:  # noqa: BLE001 one event that the ledger cannot take must not hold up the others
+                more_ready = await self._one_by_one(works, error)
+                continue
+            self._engine_back()
+            self._settle(works, done)
+            more_ready = done.more_ready
+            if self._queue:
+                self._work_came.set()
+
+    def _take(self) -> list[_Work]:
+        works: list[_Work] = []
+        size = 0
+        while self._queue and (not works or size + len(self._queue[0].arrivals) <= self._batch):
+            work = self._queue.popleft()
+            size += len(work.arrivals)
+            works.append(work)
+        self._queued -= size
+        self._sizes.observe(size)
+        return works
+
+    async def _one_by_one(self, works: list[_Work], error: Exception) -> bool:
+        log.error("append refused a batch", exc_info=error)
+        if sum(len(w.arrivals) for w in works) == 0:
+            await asyncio.sleep(_RETRY_S)
+            return True
+        more_ready = False
+        for work in works:
+            answers: list[Verdict] = []
+            position = 0
+            for arrival in work.arrivals:
+                try:
+                    done = await self._ledger.append([arrival])
+                except Exception as own:
+                    log.error("append refused an event", type=arrival.type, exc_info=own)
+                    answers.append(_busy_for(arrival, "unavailable", "the ledger could not take this event"))
+                    continue
+                self._offer(done)
+                more_ready = more_ready or done.more_ready
+                answers += done.verdicts
+                position = max([position, *_positions(done.verdicts)])
+            self._wait(work, answers, position)
+        self._answer()
+        return more_ready
+
+    def _offer(self, done: Appended) -> None:
+        self._relay.offer(done.entries, done.head)
+        if done.released:
+            self.released.set()
+        self._appended.set()
+
+    def _settle(self, works: list[_Work], done: Appended) -> None:
+        self._offer(done)
+        start = 0
+        for work in works:
+            verdicts = done.verdicts[start : start + len(work.arrivals)]
+            start += len(work.arrivals)
+            self._wait(work, verdicts, max(_positions(verdicts), default=0))
+        self._answer()
+
+    def _wait(self, work: _Work, verdicts: list[Verdict], position: int) -> None:
+        self._waiting.append(_Waiting(position, work, verdicts, asyncio.get_running_loop().time()))
+
+    def _answer(self) -> None:
+        """Answers everybody whose events the stream has; who waited too long hears that it is to be sent again."""
+        now = asyncio.get_running_loop().time()
+        while self._waiting:
+            first = self._waiting[0]
+            late = now - first.since > _ANSWER_WITHIN_S
+            if first.position > self._relay.relayed and not late:
+                return
+            self._waiting.popleft()
+            if first.position > self._relay.relayed:
+                first.verdicts = [
+                    _busy_for(a, "unavailable", "it may have been stored: send the same event again")
+                    for a in first.work.arrivals
+                ]
+            if not first.work.answer.done():
+                first.work.answer.set_result(first.verdicts)
+
+    async def relay(self) -> None:
+        """Carries what was appended into the stream, for as long as the service lives."""
+        while True:
+            await self._appended.wait()
+            self._appended.clear()
+            try:
+                await self._relay.run_once()
+                self._engine_back()
+            except Diverged as error:
+                self._relay.diverged = error
+                self._state.set("diverged", error.what)
+                log.error("diverged", what=error.what, position=error.position)
+                self._answer()
+                await asyncio.sleep(_RETRY_S * 10)
+                self._appended.set()
+            except (Unavailable, JetStreamError, *_OUT) as error:
+                log.warning("relay failed", exc_info=error)
+                self._out = "NATS or PostgreSQL is out"
+                self._state.set("paused", self._out)
+                self._answer()
+                await asyncio.sleep(_RETRY_S)
+                self._appended.set()
+
+    async def _engine_out(self, works: list[_Work], why: str) -> None:
+        self._out = why
+        self._state.set("paused", why)
+        for work in [*works, *self._queue]:
+            if not work.answer.done():
+                work.answer.set_result([_busy_for(a, "unavailable", why) for a in work.arrivals])
+        self._queue.clear()
+        self._queued = 0
+        await self._ledger.close()
+        await asyncio.sleep(_RETRY_S)
+
+    def _engine_back(self) -> None:
+        if self._out is not None or self._state.state != "ready":
+            self._out = None
+            self._state.set("ready")
+
+
+def _positions(verdicts: Sequence[Verdict]) -> list[int]:
+    return [v.position for v in verdicts if v.position is not None]
+
+
+def _attributes(sent: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", sent) if isinstance(sent, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _busy(sent: Any, code: str, detail: str) -> Verdict:
+    attributes = _attributes(sent)
+    return _busy_verdict(_text(attributes.get("id")), _text(attributes.get("source")), code, detail)
+
+
+def _busy_for(arrival: Arrival, code: str, detail: str) -> Verdict:
+    sub = arrival.submission
+    return _busy_verdict(sub.id if sub else arrival.id, sub.source if sub else arrival.source, code, detail)
+
+
+def _busy_verdict(id_: str | None, source: str | None, code: str, detail: str) -> Verdict:
+    document = problem(code, [FieldError("", f"{detail}; try again")])
+    return Verdict("busy", id_, source, problem=document, retry_after_s=1.0 if code == "busy" else 2.0)

@@ -1,0 +1,75 @@
+"""Brings a database to this version, as its owner: tables by Alembic, and the one role that the services use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from events.errors import SetupError
+
+SERVICE_ROLE = "relatieboek_service"
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+
+# The services may add entries and read them; only what decide needs to know, and the doors' own books, may change.
+GRANTS = f"""
+GRANT USAGE ON SCHEMA ledger, projection TO {SERVICE_ROLE};
+GRANT SELECT ON ALL TABLES IN SCHEMA ledger, projection TO {SERVICE_ROLE};
+GRANT INSERT ON ledger.entry, ledger.event_key, ledger.person_key TO {SERVICE_ROLE};
+GRANT INSERT, UPDATE, DELETE ON ledger.chain, ledger.thing, ledger.parked, ledger.rejected, ledger.outbox,
+    ledger.tally,
+    ledger.department, ledger.viewer TO {SERVICE_ROLE};
+GRANT UPDATE ON ledger.head TO {SERVICE_ROLE};
+GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA projection TO {SERVICE_ROLE};
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA ledger, projection TO {SERVICE_ROLE};
+"""
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    known = {s.revision for s in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if connection.scalar(text("SELECT to_regclass('schema_version')")) is not None:
+        current = connection.scalar(text("SELECT version_num FROM schema_version"))
+        if current is not None and current not in known:
+            raise SetupError(
+                f"De database is van een nieuwere versie ({current}). "
+                "Gebruik die versie van Relatieboek, of een andere database."
+            )
+    command.upgrade(_config(connection), "head")
+
+
+async def migrate(owner_url: str, service_password: str | None) -> None:
+    """Upgrades the schema and makes the services' role with its grants. Idempotent.
+
+    `owner_url` is a `postgresql+asyncpg://` address of the owner; without a password the role is left as it is, but it
+    must exist. Raises SetupError when the database is of a newer version.
+    """
+    engine = create_async_engine(owner_url, hide_parameters=True)
+    try:
+        async with engine.begin() as conn:
+            await conn.execute(text("SELECT pg_advisory_xact_lock(7231001)"))
+            exists = await conn.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :r"), {"r": SERVICE_ROLE})
+            if service_password is not None:
+                verb = "ALTER" if exists else "CREATE"
+                quoted = await conn.scalar(text("SELECT quote_literal(:p)"), {"p": service_password})
+                await conn.exec_driver_sql(f"{verb} ROLE {SERVICE_ROLE} LOGIN PASSWORD {quoted}")
+            elif not exists:
+                raise SetupError(f"De rol {SERVICE_ROLE} bestaat niet. Geef een wachtwoord voor die rol op.")
+            await conn.run_sync(_upgrade)
+            database = await conn.scalar(text("SELECT quote_ident(current_database())"))
+            await conn.exec_driver_sql(f"GRANT CONNECT, CREATE ON DATABASE {database} TO {SERVICE_ROLE}")
+            for statement in GRANTS.split(";\n"):
+                if statement.strip():
+                    await conn.exec_driver_sql(statement)
+    finally:
+        await engine.dispose()

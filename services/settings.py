@@ -1,0 +1,188 @@
+"""Every setting of Relatieboek: the only module that reads the environment.
+
+A setting `x_y` is read from `RELATIEBOEK_X_Y`; the two addresses have their customary names `NATS_URL` and
+`DATABASE_URL`. An empty variable counts as not set. Secrets never show in `repr`, logs or errors.
+
+In a process started by `relatieboek up`, and in the containers, `database_url` is the services' role. For `relatieboek
+up` itself and for `relatieboek migrate` against an external server `DATABASE_URL` is the owner, which may create
+roles and schemas.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from events.errors import SetupError
+
+SERVICES: Final = ("intake", "relation-view", "contact-alerts", "team-timeline", "api")
+
+# asyncpg takes no libpq parameters but these; what a URL says about TLS travels as `ssl`.
+_ASYNCPG: Final = "postgresql+asyncpg://"
+_PLAIN: Final = ("postgresql://", "postgres://", "postgresql+psycopg://", "postgresql+psycopg2://")
+
+
+_CUSTOMARY: Final = {"database_url": "DATABASE_URL", "nats_url": "NATS_URL"}
+
+
+def asyncpg_url(url: str) -> str:
+    """`postgres(ql)://…` as SQLAlchemy with asyncpg wants it; `sslmode=` becomes `ssl=`. Idempotent."""
+    for prefix in _PLAIN:
+        if url.startswith(prefix):
+            url = _ASYNCPG + url[len(prefix) :]
+    return url.replace("?sslmode=", "?ssl=").replace("&sslmode=", "&ssl=")
+
+
+class Settings(BaseSettings):
+    """All settings, frozen. Build with `load()` in a command, with keyword arguments in a test."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RELATIEBOEK_", env_ignore_empty=True, populate_by_name=True, frozen=True, extra="ignore",
+        hide_input_in_errors=True,
+    )  # fmt: skip
+
+    # Addresses. Empty: `up` starts its own servers under `data_dir`, other commands find those.
+    database_url: str = Field("", repr=False, validation_alias=AliasChoices("database_url", "DATABASE_URL"))
+    owner_database_url: str = Field("", repr=False)
+    nats_url: str = Field("", repr=False, validation_alias=AliasChoices("nats_url", "NATS_URL"))
+    nats_seed: SecretStr | None = None  # user `service`
+    relay_nats_seed: SecretStr | None = None  # user `relay`, for intake only
+    operations_nats_seed: SecretStr | None = None  # user `operations`, for repair by hand only; no service gets it
+
+    # What the commands use with an instance elsewhere; of one on this machine they find it in credentials.json.
+    url: str = ""  # of the API: https://…
+    viewer_token: SecretStr | None = None
+    department_nats_seed: SecretStr | None = None
+    department_inbox_prefix: str = ""
+
+    # This machine.
+    data_dir: Path = Path("var")
+    port: int = Field(8080, ge=1, le=65535)
+    host: str = "127.0.0.1"
+    replicas: Annotated[Literal[1, 3, 5], BeforeValidator(int)] = 1  # of every stream; 3 on a cluster
+    nats_port: int = Field(4222, ge=1, le=65535)
+    http_port: int | None = Field(None, ge=1, le=65535)  # /metrics, /healthz and /readyz of a service without pages
+    up_pid: int | None = Field(None, ge=1)  # the supervisor; its death ends the service
+
+    # Secrets of the book.
+    lookup_key: SecretStr | None = None  # 32 bytes in hex: finds a person's reference without storing the id
+    service_password: SecretStr | None = None  # of role relatieboek_service, when migrations create it
+
+    # The institution and its rules.
+    institution: str = Field("00000000000000000000", pattern=r"^\d{20}$")  # OIN
+    clock: datetime | None = None
+    good_friday_free: bool = False
+    default_lead_days: int = Field(10, ge=0, le=365)
+
+    # Bounds.
+    max_unrelayed: int = Field(10_000, ge=1)
+    max_queued: int = Field(20_000, ge=1)  # events in intake's memory, waiting for their batch
+    parked_days: int = Field(30, ge=1)
+    rejected_days: int = Field(30, ge=1)
+    tick_s: float = Field(1.0, gt=0)  # between two due-date ticks of contact-alerts
+    batch: int = Field(1_000, ge=1, le=1_000)  # JetStream takes at most 1,000 messages in an atomic batch
+    feed_batch: int = Field(2_000, ge=1, le=20_000)  # events a projection folds in one transaction
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_json: bool = False
+    otlp_endpoint: str | None = None  # where traces go (OTLP over HTTP); nothing is traced without it
+    trace_ratio: float = Field(0.05, ge=0, le=1)
+
+    @field_validator("database_url", "owner_database_url")
+    @classmethod
+    def _asyncpg(cls, url: str) -> str:
+        url = asyncpg_url(url)
+        if url and not url.startswith(_ASYNCPG):
+            raise ValueError("must start with postgresql://")
+        return url
+
+    @field_validator("nats_url")
+    @classmethod
+    def _nats(cls, url: str) -> str:
+        if url and not url.startswith(("nats://", "tls://")):
+            raise ValueError("must start with nats:// or tls://")
+        return url
+
+    @field_validator("clock")
+    @classmethod
+    def _aware(cls, at: datetime | None) -> datetime | None:
+        if at is not None and at.tzinfo is None:
+            raise ValueError("needs an offset, as in 2026-06-30T12:00:00+02:00")
+        return at
+
+    @field_validator("lookup_key")
+    @classmethod
+    def _hex32(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            try:
+                raw = bytes.fromhex(key.get_secret_value())
+            except ValueError:
+                raw = b""
+            if len(raw) != 32:
+                raise ValueError("must be 32 bytes in hex (64 characters)")
+        return key
+
+    @field_validator("nats_seed", "relay_nats_seed", "operations_nats_seed")
+    @classmethod
+    def _user_seed(cls, seed: SecretStr | None) -> SecretStr | None:
+        if seed is not None and not seed.get_secret_value().startswith("SU"):
+            raise ValueError("must be the nkey seed of a user (SU…)")
+        return seed
+
+    @property
+    def lookup_key_bytes(self) -> bytes:
+        """The 32 bytes of `lookup_key`; `SetupError` when it is not set."""
+        if self.lookup_key is None:
+            raise SetupError("RELATIEBOEK_LOOKUP_KEY is niet gezet: 32 bytes in hex, voor alle diensten dezelfde")
+        return bytes.fromhex(self.lookup_key.get_secret_value())
+
+    @property
+    def credentials_path(self) -> Path:
+        return self.data_dir / "credentials.json"
+
+    def source_of(self, service: str) -> str:
+        """The CloudEvents source under which one of the book's own services publishes."""
+        return f"urn:nld:oin:{self.institution}:systeem:relatieboek-{service}"
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, for a child that is to have the same."""
+    return dict(os.environ)
+
+
+def inherited_environment() -> dict[str, str]:
+    """The environment that we were started with, for a process that reads no settings from it."""
+    return dict(os.environ)
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a process that is to have exactly these settings: this one's, with ours replaced."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("RELATIEBOEK_") and k not in _CUSTOMARY.values()}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        elif isinstance(value, datetime):
+            value = value.isoformat()
+        if value is not None and value != "":
+            kept[_CUSTOMARY.get(name, f"RELATIEBOEK_{name.upper()}")] = str(value)
+    return kept
+
+
+def load(**given: Any) -> Settings:
+    """Settings from the environment, with what the command line gave on top. `SetupError` names what is wrong."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        wrong = "; ".join(f"{_variable(e['loc'])} {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        raise SetupError(f"Instelling onjuist: {wrong}") from None
+
+
+def _variable(loc: tuple[int | str, ...]) -> str:
+    name = str(loc[0]) if loc else "settings"
+    return name if name.isupper() else f"RELATIEBOEK_{name.upper()}"

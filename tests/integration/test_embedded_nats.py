@@ -1,0 +1,261 @@
+"""The embedded NATS server: who may do what, and departments that come and go while others stay connected."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import nats.errors
+import nats.js.errors
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from events.errors import NotFound, SetupError
+from events.stream import Stream
+from services.access import digest
+from services.embedded import credentials as store
+from services.embedded.credentials import complete
+from services.embedded.nats import Nats
+from services.embedded.registration import Added, Wanted, ensure_departments, ensure_viewers, revoke_department
+from services.settings import Settings
+
+AddDepartment = Callable[..., Awaitable[Added]]
+
+
+@asynccontextmanager
+async def client(
+    settings: Settings, seed: str, prefix: str, refusals: list[str] | None = None
+) -> AsyncGenerator[Client]:
+    async def on_error(error: Exception) -> None:
+        if refusals is not None:
+            refusals.append(str(error))
+
+    connection = Client()
+    await connection.connect(
+        settings.nats_url, nkeys_seed_str=seed, inbox_prefix=prefix, error_cb=on_error, allow_reconnect=False
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def as_department(settings: Settings, added: Added, refusals: list[str] | None = None) -> Any:
+    return client(settings, added.nats["nkey_seed"], added.nats["inbox_prefix"], refusals)
+
+
+def as_service(settings: Settings, refusals: list[str] | None = None) -> Any:
+    assert settings.nats_seed is not None
+    return client(settings, settings.nats_seed.get_secret_value(), "_INBOX", refusals)
+
+
+def as_relay(settings: Settings, refusals: list[str] | None = None) -> Any:
+    assert settings.relay_nats_seed is not None
+    return client(settings, settings.relay_nats_seed.get_secret_value(), "_INBOX_relay", refusals)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def messages(relay: Client) -> int:
+    return (await Stream(relay).state()).messages
+
+
+async def test_a_department_submits_and_hears_its_verdicts(settings: Settings, department: AddDepartment) -> None:
+    added = await department("zorg-1")
+    async with as_service(settings) as service, as_department(settings, added) as zorg:
+
+        async def answer(message: Msg) -> None:
+            await message.respond(b"verdict of " + message.data)
+
+        await service.subscribe("submit.*", cb=answer)
+        heard = await zorg.subscribe("verdicts.zorg-1")
+        await zorg.flush()
+        await service.flush()
+        reply = await zorg.request("submit.zorg-1", b"e1")
+        assert reply.data == b"verdict of e1"
+
+        stored = await zorg.jetstream().publish("inbox.zorg-1.x", b"e2", headers={"Nats-Msg-Id": "e2"})
+        assert (stored.stream, stored.seq) == ("INBOX_zorg-1", 1)
+
+        await service.jetstream().publish("verdicts.zorg-1", b"v1")
+        assert (await heard.next_msg(timeout=2)).data == b"v1"
+        js = zorg.jetstream(prefix="book.API")
+        reader = await js.pull_subscribe_bind(consumer="zorg-1", stream="VERDICTS_zorg-1")
+        (verdict,) = await reader.fetch(1, timeout=2)
+        assert verdict.data == b"v1"
+        await verdict.ack_sync()
+        with pytest.raises((nats.errors.TimeoutError, asyncio.TimeoutError)):
+            await reader.fetch(1, timeout=0.2)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "relatieboek.contact.held.zorg", "submit.kwaliteit", "submit.relatieboek", "inbox.kwaliteit.x", "verdicts.zorg",
+        "live.alerts", "health.intake", "$JS.API.STREAM.DELETE.INBOX_zorg", "$JS.API.STREAM.INFO.RELATIEBOEK",
+        "$JS.API.CONSUMER.CREATE.VERDICTS_zorg.c", "book.API.CONSUMER.MSG.NEXT.VERDICTS_kwaliteit.kwaliteit",
+    ],
+)  # fmt: skip
+async def test_a_department_may_publish_nothing_else(
+    settings: Settings, department: AddDepartment, subject: str
+) -> None:
+    added = await department("zorg")
+    refusals: list[str] = []
+    async with as_department(settings, added, refusals) as zorg:
+        await zorg.publish(subject, b"{}")
+        await zorg.flush()
+        await until(lambda: bool(refusals))
+        assert "permissions violation for publish" in refusals[0].lower()
+
+
+@pytest.mark.parametrize("subject", [">", "submit.*", "verdicts.kwaliteit", "relatieboek.>", "live.>", "_INBOX.>"])
+async def test_a_department_may_hear_nothing_else(settings: Settings, department: AddDepartment, subject: str) -> None:
+    added = await department("zorg")
+    refusals: list[str] = []
+    async with as_department(settings, added, refusals) as zorg:
+        await zorg.subscribe(subject)
+        await zorg.flush()
+        await until(lambda: bool(refusals))
+        assert "permissions violation for subscription" in refusals[0].lower()
+
+
+async def test_a_reply_address_cannot_write_into_the_book_or_to_another(
+    settings: Settings, department: AddDepartment
+) -> None:
+    zorg_, other_ = await department("zorg"), await department("kwaliteit")
+    async with (
+        as_relay(settings) as relay, as_service(settings) as service,
+        as_department(settings, zorg_) as zorg, as_department(settings, other_) as other,
+    ):  # fmt: skip
+        await Stream(relay).create()
+
+        async def answer(message: Msg) -> None:
+            await message.respond(b"verdict")
+
+        await service.subscribe("submit.*", cb=answer)
+        heard = await other.subscribe("verdicts.kwaliteit")
+        await other.flush()
+        await service.flush()
+        for reply in ("relatieboek.contact.held.zorg", "verdicts.kwaliteit", "inbox.kwaliteit.x"):
+            await zorg.publish("inbox.zorg.x", b"e", reply=reply)
+            await zorg.publish("submit.zorg", b"e", reply=reply)
+        # Its own round trip comes after all of these.
+        await zorg.request("submit.zorg", b"e")
+        assert await messages(relay) == 0
+        inbox = await service.jetstream().stream_info("INBOX_kwaliteit")
+        assert inbox.state.messages == 0
+        assert heard.pending_msgs == 0
+
+
+async def test_only_the_relay_writes_the_stream_and_no_service_takes_away(
+    settings: Settings, nats_server: Nats
+) -> None:
+    refusals: list[str] = []
+    async with as_relay(settings) as relay, as_service(settings, refusals) as service:
+        await Stream(relay).create()
+        await relay.jetstream().publish("relatieboek.contact.held.zorg", b"{}")
+        for subject in (
+            "relatieboek.contact.held.zorg", "$JS.API.STREAM.DELETE.RELATIEBOEK", "$JS.API.STREAM.PURGE.RELATIEBOEK",
+            "$JS.API.STREAM.MSG.DELETE.RELATIEBOEK", "$JS.API.STREAM.UPDATE.RELATIEBOEK",
+        ):  # fmt: skip
+            refusals.clear()
+            await service.publish(subject, b"{}")
+            await service.flush()
+            await until(lambda: bool(refusals))
+        assert await messages(relay) == 1
+
+
+async def test_departments_come_and_go_and_others_stay_connected(
+    settings: Settings, department: AddDepartment, engine: AsyncEngine
+) -> None:
+    first = await department("zorg")
+    async with as_department(settings, first) as zorg, as_service(settings) as service:
+
+        async def answer(message: Msg) -> None:
+            await message.respond(message.subject.encode())
+
+        await service.subscribe("submit.*", cb=answer)
+        await service.flush()
+        second = await department("kwaliteit")
+        async with as_department(settings, second) as kwaliteit:
+            assert (await kwaliteit.request("submit.kwaliteit", b"")).data == b"submit.kwaliteit"
+            assert (await zorg.request("submit.zorg", b"")).data == b"submit.zorg"
+            await zorg.jetstream().publish("inbox.zorg.x", b"e")
+            heard = await kwaliteit.subscribe("verdicts.kwaliteit")
+            await kwaliteit.flush()
+            await service.jetstream().publish("verdicts.kwaliteit", b"v")
+            assert (await heard.next_msg(timeout=2)).data == b"v"
+
+            await revoke_department(settings, "kwaliteit")
+            await until(lambda: kwaliteit.is_closed)
+        assert (await zorg.request("submit.zorg", b"")).data == b"submit.zorg"
+        assert zorg.stats["reconnects"] == service.stats["reconnects"] == 0
+
+    held = json.loads((settings.data_dir / "credentials.json").read_text())
+    assert held["http"]["departments"] == {"zorg": first.http_token}
+    assert list(held["nats"]["departments"]) == ["zorg"]
+    with pytest.raises(NotFound):
+        await revoke_department(settings, "kwaliteit")
+    again = await department("kwaliteit")
+    assert again.http_token != second.http_token
+    async with as_department(settings, again) as kwaliteit:
+        await kwaliteit.jetstream().publish("inbox.kwaliteit.x", b"e")
+
+
+async def test_the_database_holds_a_hash_and_the_file_is_private(
+    settings: Settings, department: AddDepartment, engine: AsyncEngine
+) -> None:
+    added = await department("zorg")
+    assert added.http_token.startswith("rb_zorg_")
+    assert len(added.http_token) == len("rb_zorg_") + 43
+    assert added.as_json().keys() == {"name", "http_token", "nats"}
+    async with engine.connect() as conn:
+        row = (await conn.execute(text("SELECT token_hash, nkey FROM ledger.department"))).one()
+    assert row.token_hash == digest(added.http_token)
+    assert row.nkey.startswith("U")
+    path = settings.data_dir / "credentials.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(SetupError, match="bestaat al"):
+        await department("zorg")
+
+
+@pytest.mark.parametrize("name", ["relatieboek", "Zorg", "z", "zorg_1", "1zorg", "BOOK", "a" * 32, "zorg.>"])
+async def test_names_that_cannot_be_a_department(department: AddDepartment, name: str) -> None:
+    with pytest.raises(SetupError):
+        await department(name)
+
+
+async def test_ensuring_departments_and_viewers_twice_changes_nothing(settings: Settings, engine: AsyncEngine) -> None:
+    wanted = [
+        Wanted("zorg", ["urn:nld:oin:1:systeem:a"], ["*"]),
+        Wanted("kwaliteit", ["urn:nld:oin:1:systeem:b"], ["*"]),
+    ]
+    assert {a.name for a in await ensure_departments(settings, wanted)} == {"zorg", "kwaliteit"}
+    assert await ensure_departments(settings, wanted) == []
+    assert await ensure_viewers(settings, engine) == ["all"]
+    assert await ensure_viewers(settings, engine, again=True) == []
+    token = (store.read(settings.credentials_path) or store.Credentials()).http.viewers["all"]
+    async with engine.connect() as conn:
+        row = (await conn.execute(text("SELECT team, token_hash FROM ledger.viewer"))).one()
+    assert (row.team, row.token_hash) == (None, digest(token))
+
+
+async def test_a_command_finds_the_book_by_its_data_directory(settings: Settings) -> None:
+    bare = Settings(database_url=settings.database_url, data_dir=settings.data_dir)
+    found = complete(bare)
+    assert found.nats_url == settings.nats_url
+    assert found.nats_seed == settings.nats_seed
+    assert found.operations_nats_seed == settings.operations_nats_seed
+    assert found.lookup_key == settings.lookup_key
+    with pytest.raises(SetupError, match="relatieboek up"):
+        complete(Settings(data_dir=settings.data_dir / "elsewhere"))

@@ -1,0 +1,122 @@
+"""Processes that are watched: recognised, ended, restarted, and never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from events.errors import SetupError
+from services.embedded.datadir import DataDir, held
+from services.embedded.engine import Engine
+from services.embedded.processes import Known, alive, end, known
+from services.supervise import Supervisor, module_command
+
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
+STUBBORN = [
+    sys.executable, "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(600)",
+]  # fmt: skip
+
+
+class Sleeper(Engine):
+    """A real process that does nothing."""
+
+    name = "sleeper"
+    stop_signal = signal.SIGTERM
+
+    async def start(self) -> None:
+        await self.launch(SLEEPER)
+
+
+class Failing(Sleeper):
+    """A real process that cannot live."""
+
+    async def start(self) -> None:
+        await self.launch([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def test_only_the_very_same_process_is_ended() -> None:
+    with subprocess.Popen(SLEEPER) as process:
+        same = known("sleeper", process.pid)
+        assert same is not None
+        assert end([Known("other", same.pid, same.born - 100)]) == []
+        assert alive(same)
+        assert end([same]) == ["sleeper"]
+        assert alive(same) is None
+
+
+def test_what_does_not_stop_is_killed() -> None:
+    with subprocess.Popen(STUBBORN, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        same = known("stubborn", process.pid)
+        assert same is not None
+        end([same], within_s=0.2)
+        assert process.wait() == -signal.SIGKILL
+
+
+def test_the_guard_ends_what_a_killed_supervisor_left() -> None:
+    with subprocess.Popen(SLEEPER) as process:
+        same = known("sleeper", process.pid)
+        assert same is not None
+        with subprocess.Popen(module_command("services.embedded.guard"), stdin=subprocess.PIPE) as guard:
+            assert guard.stdin is not None
+            guard.stdin.write(json.dumps([same.as_json()]).encode() + b"\n[{")
+            guard.stdin.close()
+            assert guard.wait() == 0
+        assert process.wait() == -signal.SIGTERM
+
+
+async def test_what_dies_is_started_again_and_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    with held(tmp_path, "here") as where:
+        async with Supervisor(where, told.append) as supervisor:
+            part = Sleeper(where.log("sleeper"))
+            await supervisor.start(part)
+            first = part.known
+            part.kill()
+            await until(lambda: part.running and part.known != first)
+            assert told == ["sleeper stopte onverwacht (code -9) en start over 0.5 s opnieuw."]
+            assert where.left_over() == [part.known]
+        assert not part.running
+        assert where.left_over() == []
+
+
+async def test_what_cannot_live_is_given_up(tmp_path: Path) -> None:
+    told: list[str] = []
+    with held(tmp_path, "here") as where:
+        async with Supervisor(where, told.append) as supervisor:
+            await supervisor.start(Failing(where.log("sleeper")))
+            with pytest.raises(SetupError, match="start niet, ook niet na 5 keer"):
+                async with asyncio.timeout(30):
+                    await supervisor.failed
+    assert len(told) == 4
+
+
+async def test_what_a_killed_holder_left_is_ended_by_the_next(tmp_path: Path) -> None:
+    with subprocess.Popen(SLEEPER) as process:
+        same = known("sleeper", process.pid)
+        assert same is not None
+        DataDir.at(tmp_path).record([same])
+        with held(tmp_path, "here"):
+            assert process.wait() == -signal.SIGTERM
+
+
+def test_a_directory_is_held_once(tmp_path: Path) -> None:
+    with held(tmp_path, "http://here"), pytest.raises(SetupError, match="http://here"), held(tmp_path, "http://there"):
+        raise AssertionError("held twice")
+    with held(tmp_path, "http://there"):
+        pass

@@ -1,0 +1,221 @@
+"""`relatieboek up` as people use it: its own process, killed in every way, and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncGenerator, Callable, Generator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from events.errors import SetupError
+from services.embedded.datadir import DataDir, holder
+from services.embedded.engine import free_port
+from services.embedded.processes import Known, alive, end
+from services.settings import Settings
+from services.up import up
+
+READY_S = 120.0
+
+
+@pytest.fixture
+def data_dir() -> Generator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="relatieboek-up-"))
+    yield path / "var"
+    end(DataDir(path / "var").left_over(), within_s=5)
+    shutil.rmtree(path)
+
+
+class Run:
+    """One `up`, with what it printed so far."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+
+    async def line(self, wanted: Callable[[str], bool]) -> str:
+        """The first line from here on that is wanted."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(READY_S):
+            while raw := await self.process.stdout.readline():
+                self.lines.append(raw.decode().rstrip())
+                if wanted(self.lines[-1]):
+                    return self.lines[-1]
+        raise AssertionError("\n".join(self.lines))
+
+    async def rest(self) -> int:
+        """Reads to the end, and returns the exit code."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(READY_S):
+            self.lines += (await self.process.stdout.read()).decode().splitlines()
+            return await self.process.wait()
+
+
+class Starter:
+    """Starts `relatieboek up` on one directory and one pair of ports."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir, self.port, self.nats_port = data_dir, free_port(), free_port()
+        self.runs: list[Run] = []
+
+    async def __call__(self) -> Run:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "from services.cli.main import app; app()", "up", "--data-dir", str(self.data_dir),
+            "--port", str(self.port), "--nats-port", str(self.nats_port),
+            stdout=PIPE, stderr=STDOUT, start_new_session=True,
+            env={k: v for k, v in os.environ.items() if k not in ("NATS_URL", "DATABASE_URL")},
+        )  # fmt: skip
+        self.runs.append(Run(process))
+        return self.runs[-1]
+
+    async def ready(self) -> Run:
+        run = await self()
+        assert await run.line(lambda line: line.startswith("ready ")) == f"ready http://127.0.0.1:{self.port}"
+        return run
+
+    @property
+    def parts(self) -> dict[str, Known]:
+        return {known.name: known for known in DataDir(self.data_dir).left_over()}
+
+
+@pytest.fixture
+async def start(data_dir: Path) -> AsyncGenerator[Starter]:
+    starter = Starter(data_dir)
+    yield starter
+    for run in starter.runs:
+        if run.process.returncode is None:
+            run.process.kill()
+        await run.rest()
+
+
+async def until(condition: Callable[[], bool], within_s: float = 60) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.timeout(500)
+async def test_killed_in_every_way_and_started_again(start: Starter, data_dir: Path) -> None:
+    run = await start.ready()
+    assert holder(data_dir) == f"http://127.0.0.1:{start.port}"
+    parts = start.parts
+    services = {"intake", "relation-view", "contact-alerts", "team-timeline", "api"}
+    assert parts.keys() == services | {"NATS", "PostgreSQL"}
+    groups = {os.getpgid(parts[name].pid) for name in services}
+    assert groups == {os.getpgid(run.process.pid)}
+    credentials = data_dir / "credentials.json"
+    assert credentials.stat().st_mode & 0o777 == 0o600
+    token = json.loads(credentials.read_text())["http"]["viewers"]["all"]
+    assert token not in "\n".join(run.lines)
+
+    # A second one on the same directory says where the first is.
+    second = await start()
+    assert await second.rest() == 2
+    assert len(second.lines) == 1
+    assert f"http://127.0.0.1:{start.port}" in second.lines[0]
+
+    # A service and an engine that are killed come back by themselves.
+    for name in ("relation-view", "NATS", "PostgreSQL"):
+        os.kill(parts[name].pid, signal.SIGKILL)
+        await run.line(lambda line, name=name: line.startswith(f"{name} stopte onverwacht"))
+        await until(lambda name=name: name in start.parts and start.parts[name].pid != parts[name].pid)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{start.port}", timeout=5) as http:
+        async with asyncio.timeout(60):
+            while (await http.get("/v1/status", headers={"Authorization": f"Bearer {token}"})).status_code != 200:
+                await asyncio.sleep(0.1)
+
+    # Killed itself, it takes everything with it.
+    parts = start.parts
+    run.process.kill()
+    await until(lambda: not any(alive(part) for part in parts.values()))
+
+    # Everything killed at once, guard included: the next one goes on where it was.
+    run = await start.ready()
+    assert json.loads(credentials.read_text())["http"]["viewers"]["all"] == token
+    everything = psutil.Process(run.process.pid).children(recursive=True)
+    run.process.kill()
+    for process in everything:
+        if process.is_running():
+            process.kill()
+    run = await start.ready()
+
+    parts = start.parts
+    run.process.send_signal(signal.SIGINT)
+    assert await run.rest() == 0
+    assert run.lines[-1] == "Gestopt."
+    assert not any("onverwacht" in line for line in run.lines)
+    assert not any(alive(part) for part in parts.values())
+    assert start.parts == {}
+    assert holder(data_dir) is None
+
+
+async def refused(data_dir: Path, **settings: object) -> str:
+    given = Settings.model_validate({"data_dir": data_dir, "port": free_port(), "nats_port": free_port(), **settings})
+    lines: list[str] = []
+    with pytest.raises(SetupError) as raised:
+        await up(given, demo=False, report=lines.append)
+    assert "\n" not in str(raised.value)
+    assert holder(data_dir) is None
+    assert DataDir(data_dir).left_over() == []
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("setting", ["port", "nats_port"])
+async def test_a_taken_port_is_named(data_dir: Path, setting: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        told = await refused(data_dir, **{setting: port})
+    assert f"Poort {port}" in told
+    assert "--" + setting.replace("_", "-") in told
+
+
+async def test_a_directory_of_a_newer_version_is_left_alone(data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / "version").write_text("2\n")
+    assert "nieuwere versie" in await refused(data_dir)
+    assert not (data_dir / "postgres").exists()
+
+
+async def test_a_half_initialised_directory_is_told(data_dir: Path) -> None:
+    (data_dir / "postgres" / "base").mkdir(parents=True)
+    assert "onvolledig" in await refused(data_dir)
+    (data_dir / "version").write_text("1\n")
+    assert "credentials.json ontbreekt" in await refused(data_dir)
+
+
+async def test_a_data_directory_that_is_a_file(data_dir: Path) -> None:
+    data_dir.write_text("")
+    given = Settings(data_dir=data_dir, port=free_port(), nats_port=free_port())
+    with pytest.raises(SetupError, match="--data-dir"):
+        await up(given, demo=False, report=lambda _: None)
+
+
+async def test_a_full_disk_is_told_before_anything_is_made(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(data_dir.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=50 * 2**20))
+    assert "50 MB vrij" in await refused(data_dir)
+    assert not (data_dir / "postgres").exists()
+
+
+async def test_broken_credentials_are_told(data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / "credentials.json").write_text("{")
+    assert "beschadigd" in await refused(data_dir)
+
+
+async def test_an_external_database_that_is_not_there_is_told_without_its_password(data_dir: Path) -> None:
+    told = await refused(data_dir, database_url=f"postgresql://boek:geheim@127.0.0.1:{free_port()}/boek")
+    assert "DATABASE_URL" in told
+    assert "geheim" not in told

@@ -1,0 +1,149 @@
+"""The catch-up feed on a real NATS server: in order, without gaps, or an error."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nats.aio.client import Client
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from events.errors import Diverged, FeedBroken, Unavailable
+from events.feed import Feed, StreamReader, parse_headers
+from events.recorded import Recorded
+from services.embedded.nats import Nats
+from services.settings import Settings
+from tests.small_book import SmallBook, connect, disconnect, held_contact, made, name_of, small_book
+
+
+@pytest.fixture
+async def book(settings: Settings, owner_engine: AsyncEngine) -> AsyncGenerator[SmallBook]:
+    async with small_book(settings, owner_engine) as book:
+        yield book
+
+
+@pytest.fixture
+async def client(settings: Settings, nats_server: Nats) -> AsyncGenerator[Client]:
+    client = await connect(settings)
+    yield client
+    await disconnect(client)
+
+
+async def read(feed: Feed, upto: int) -> list[Recorded]:
+    got: list[Recorded] = []
+    while len(got) == 0 or got[-1].position < upto:
+        got += await feed.read(upto=upto)
+    return got
+
+
+async def test_all_events_in_order_in_bounded_batches(book: SmallBook, client: Client) -> None:
+    last = await book.write(made(1_234))
+    async with StreamReader(client).feed(0, name="t", created=book.created, most=100) as feed:
+        sizes: list[int] = []
+        got: list[Recorded] = []
+        while len(got) < last:
+            batch = await feed.read()
+            sizes.append(len(batch))
+            got += batch
+        assert got == book.events
+        assert max(sizes) <= 100
+        assert feed.behind == 0
+        assert await feed.read(idle_s=0.01) == []
+
+
+async def test_from_a_position_up_to_another_and_then_on(book: SmallBook, client: Client) -> None:
+    await book.write(made(300))
+    async with StreamReader(client).feed(100, name="t", created=book.created, most=64) as feed:
+        assert await read(feed, 150) == book.events[100:150]
+        assert await read(feed, 300) == book.events[150:]
+
+
+async def test_new_events_come_at_once(book: SmallBook, client: Client) -> None:
+    async with StreamReader(client).feed(0, name="t", created=book.created) as feed:
+        assert await feed.read(idle_s=0.01) == []
+        for n in range(5):
+            await book.write([held_contact(n, name_of(1))])
+            assert [e.position for e in await feed.read(idle_s=5)] == [n + 1]
+
+
+async def test_a_busy_reader_gets_a_full_batch(book: SmallBook, client: Client) -> None:
+    await book.write(made(200))
+    async with StreamReader(client).feed(0, name="t", created=book.created, most=50) as feed:
+        assert [len(await feed.read(hold=lambda: True)) for _ in range(4)] == [50] * 4
+
+
+async def test_batches_of_the_largest_events(book: SmallBook, client: Client) -> None:
+    large = [held_contact(n, name_of(n), topics=["x" * 60_000]) for n in range(600)]
+    await book.write(large[:100])
+    for at in range(100, 600, 100):
+        await book.write(large[at : at + 100])
+    async with StreamReader(client).feed(0, name="t", created=book.created, most=500) as feed:
+        assert [e.position for e in await read(feed, 600)] == list(range(1, 601))
+
+
+async def test_a_stream_shorter_than_the_position_is_refused(book: SmallBook, client: Client) -> None:
+    await book.write(made(10))
+    with pytest.raises(Diverged) as caught:
+        async with StreamReader(client).feed(11, name="t", created=book.created):
+            pass
+    assert caught.value.position == 11
+
+
+async def test_another_stream_is_refused(book: SmallBook, client: Client) -> None:
+    await book.write(made(10))
+    await book.stream.delete()
+    with pytest.raises(Unavailable):
+        await StreamReader(client).state()
+    await book.stream.create()
+    with pytest.raises(Diverged):
+        async with StreamReader(client).feed(0, name="t", created=book.created):
+            pass
+
+
+async def test_a_consumer_that_is_gone_breaks_the_feed(book: SmallBook, client: Client) -> None:
+    await book.write(made(10))
+    async with StreamReader(client).feed(0, name="gone", created=book.created) as feed:
+        await read(feed, 10)
+        for consumer in await client.jetstream().consumers_info("RELATIEBOEK"):
+            await client.jetstream().delete_consumer("RELATIEBOEK", consumer.name)
+        with pytest.raises(FeedBroken):
+            await feed.read(idle_s=10)
+
+
+async def test_a_server_that_is_gone_breaks_the_feed(book: SmallBook, client: Client, nats_server: Nats) -> None:
+    await book.write(made(10))
+    with pytest.raises(FeedBroken):
+        async with StreamReader(client).feed(0, name="t", created=book.created, beat_s=0.2) as feed:
+            await read(feed, 10)
+            await nats_server.stop()
+            await feed.read(idle_s=10)
+
+
+async def test_a_message_in_another_place_breaks_the_feed(book: SmallBook, client: Client) -> None:
+    await book.write(made(3))
+    wrong = book.events[0]
+    await book.nc.jetstream().publish(
+        "relatieboek.contact.held.wmo", b'{"sequence": "7"}', headers={"Relatieboek-Version": str(wrong.version)}
+    )
+    async with StreamReader(client).feed(0, name="t", created=book.created) as feed:
+        with pytest.raises(FeedBroken):
+            await read(feed, 4)
+
+
+_name = st.text(st.characters(codec="utf-8", exclude_characters="\r\n:"), max_size=8)
+_value = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=12)
+
+
+@given(st.lists(st.tuples(_name, st.sampled_from([":", ": ", ""]), _value), max_size=5), st.binary(max_size=6))
+def test_headers_are_read_as_nats_py_reads_them(lines: list[tuple[str, str, str]], junk: bytes) -> None:
+    raw = "".join("".join(line) + "\r\n" for line in lines).encode() + junk + b"\r\n"
+    theirs = Client._parse_header_lines(raw)  # pyright: ignore[reportPrivateUsage] the very thing that is replaced
+    assert parse_headers(raw) == theirs
+
+
+def test_a_connection_gets_the_faster_parser() -> None:
+    client = Client()
+    StreamReader(client)
+    assert vars(client)["_parse_header_lines"] is parse_headers

@@ -1,0 +1,123 @@
+"""The whole book, running: each service a process of its own, on real servers. `async with running(settings) as book`."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.embedded import credentials as store
+from services.embedded.registration import ensure_viewers
+from services.settings import SERVICES, Settings, as_environment
+
+ROOT: Final = Path(__file__).parent.parent
+STARTED_WITHIN_S: Final = 60.0
+_STOPPED_WITHIN_S: Final = 20.0
+_POLL_S: Final = 0.05
+
+
+@dataclass(slots=True)
+class Book:
+    """`client` speaks HTTP as the viewer `all`; `post`, `get` with another token as whoever has it."""
+
+    settings: Settings
+    client: httpx.AsyncClient
+    processes: dict[str, subprocess.Popen[bytes]]
+
+    async def viewers(self) -> Mapping[str, str]:
+        """The viewers' tokens by name, with those of the teams that the book knows by now."""
+        engine = create_async_engine(self.settings.database_url, hide_parameters=True)
+        try:
+            await ensure_viewers(self.settings, engine, again=True)
+        finally:
+            await engine.dispose()
+        held = store.read(self.settings.credentials_path)
+        assert held is not None
+        return held.http.viewers
+
+    async def get(self, path: str, *, token: str | None = None, **headers: str) -> httpx.Response:
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        return await self.client.get(path, headers=headers)
+
+    async def publish(self, events: Sequence[Mapping[str, Any]], token: str) -> list[dict[str, Any]]:
+        """Sends a batch and returns its verdicts, none of which may be `rejected` or `busy`."""
+        answer = await self.client.post(
+            "/v1/events", json=list(events),
+            headers={"Content-Type": "application/cloudevents-batch+json", "Authorization": f"Bearer {token}"},
+        )  # fmt: skip
+        assert answer.status_code == 200, answer.text
+        verdicts: list[dict[str, Any]] = answer.json()
+        wrong = [v for v in verdicts if v["verdict"] in {"rejected", "busy"}]
+        assert wrong == []
+        return verdicts
+
+
+@asynccontextmanager
+async def running(settings: Settings, services: Sequence[str] = SERVICES) -> AsyncGenerator[Book]:
+    """Starts the services and waits until each takes work; at the end each must stop by itself, with exit code 0."""
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.port}", timeout=30)
+        )
+        book = Book(settings, client, processes)
+        client.headers["Authorization"] = f"Bearer {(await book.viewers())['all']}"
+        try:
+            for name in services:
+                log = stack.enter_context((settings.data_dir / f"{name}.log").open("wb"))
+                processes[name] = subprocess.Popen(
+                    [sys.executable, "-m", "services.serve", name],
+                    cwd=ROOT, env=as_environment(settings), stdout=log, stderr=log,
+                )  # fmt: skip
+            await _ready(book, services)
+            yield book
+        finally:
+            codes = await asyncio.to_thread(_stop, processes)
+    assert codes == dict.fromkeys(processes, 0), _logs(settings, processes)
+
+
+def _stop(processes: Mapping[str, subprocess.Popen[bytes]]) -> dict[str, int]:
+    for process in processes.values():
+        process.terminate()
+    codes: dict[str, int] = {}
+    for name, process in processes.items():
+        try:
+            codes[name] = process.wait(_STOPPED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            codes[name] = process.wait()
+    return codes
+
+
+async def _ready(book: Book, services: Sequence[str]) -> None:
+    until = time.monotonic() + STARTED_WITHIN_S
+    while True:
+        ended = [name for name, process in book.processes.items() if process.poll() is not None]
+        assert not ended, f"ended: {ended}\n{_logs(book.settings, ended)}"
+        try:
+            answer = await book.client.get("/v1/status")
+        except httpx.TransportError:
+            pass
+        else:
+            if answer.status_code == 200:
+                ready = {s["service"] for s in answer.json()["services"] if s["state"] == "ready"}
+                if ready >= set(services):
+                    return
+        assert time.monotonic() < until, _logs(book.settings, services)
+        await asyncio.sleep(_POLL_S)
+
+
+def _logs(settings: Settings, names: Mapping[str, Any] | Sequence[str]) -> str:
+    return "\n".join(
+        f"--- {name}\n{(settings.data_dir / f'{name}.log').read_text()[-3000:]}" for name in names
+    )
