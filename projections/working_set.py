@@ -42,8 +42,10 @@ def _key_of(table: Table) -> Callable[[Row], RowKey]:
 class _Part:
     """One table's share of the set."""
 
-    __slots__ = ("added", "dirty", "grouped", "groups", "key_of", "loose", "old_groups", "old_rows", "ordered", "rows",
-                 "whole", "width")  # fmt: skip
+    __slots__ = (
+        "added", "count", "dirty", "grouped", "groups", "key_of", "loose", "old_groups", "old_rows", "ordered", "rows",
+        "whole", "width",
+    )  # fmt: skip
 
     def __init__(self, table: Table, *, empty: bool) -> None:
         self.key_of = _key_of(table)
@@ -58,6 +60,7 @@ class _Part:
         self.ordered: dict[Any, list[Row]] = {}
         self.dirty: dict[RowKey, Row | None] = {}
         self.added: set[RowKey] = set()
+        self.count = 0  # rows in the young generation, about
 
     def group(self, value: Any) -> dict[RowKey, Row] | None:
         """The complete group, made young, or None."""
@@ -66,6 +69,7 @@ class _Part:
             found = self.old_groups.pop(value, None)
             if found is not None:
                 self.groups[value] = found
+                self.count += len(found) + 1
         return found
 
     def has_row(self, key: RowKey, flight: Mapping[RowKey, Row | None]) -> bool:
@@ -76,13 +80,14 @@ class _Part:
             return True
         if key in self.old_rows:
             self.rows[key] = self.old_rows.pop(key)
-            return True
-        if key in flight:
+        elif key in flight:
             self.rows[key] = flight[key]
-            return True
-        if self.whole:
+        elif self.whole:
             self.rows[key] = None
-        return self.whole
+        else:
+            return False
+        self.count += 1
+        return True
 
     def has_group(self, value: Any) -> bool:
         self.grouped = True
@@ -101,6 +106,7 @@ class _Part:
                 if row is None:
                     group.pop(key, None)
                 else:
+                    self.count += key not in group
                     group[key] = row
                 self.ordered.pop(key[0], None)
                 self.rows.pop(key, None)
@@ -108,6 +114,7 @@ class _Part:
                 return
         if key not in self.rows:
             self.added.add(key)
+            self.count += 1
         self.loose = True
         self.rows[key] = row
 
@@ -116,12 +123,10 @@ class _Part:
             self.rows.pop(key, None)
             self.old_rows.pop(key, None)
             self.whole = False
+        self.count -= len(self.added)
         self.added.clear()
         dirty, self.dirty = self.dirty, {}
         return dirty
-
-    def size(self) -> int:
-        return len(self.rows) + len(self.groups)
 
     def age(self) -> None:
         if self.old_rows or self.old_groups:
@@ -129,9 +134,11 @@ class _Part:
         self.old_rows, self.rows = self.rows, {}
         self.old_groups, self.groups = self.groups, {}
         self.ordered.clear()
+        self.count = 0
 
     def forget(self) -> None:
         self.whole = False
+        self.count = 0
         for part in (self.rows, self.old_rows, self.groups, self.old_groups, self.ordered, self.dirty, self.added):
             part.clear()
 
@@ -195,6 +202,7 @@ class WorkingSet:
             found = await loader.rows(table, keys)
             part = self._parts[table]
             part.rows.update(dict.fromkeys(keys))
+            part.count += len(keys)
             part.rows.update((part.key_of(row), row) for row in found)
 
     async def _load_groups(
@@ -215,6 +223,7 @@ class WorkingSet:
                 else:
                     group[key] = row
         part.groups.update(loaded)
+        part.count += sum(len(g) + 1 for g in loaded.values())
 
     def changed_rows(self) -> int:
         """How many rows the fold has changed since the last hand-over."""
@@ -224,7 +233,7 @@ class WorkingSet:
         """What has changed since the last call; the caller writes it, and calls `written` before the next hand-over."""
         changes = {name: dirty for name, part in self._parts.items() if (dirty := part.hand_over())}
         self._flight = changes
-        if sum(p.size() for p in self._parts.values()) > self._most_rows // 2:
+        if sum(p.count for p in self._parts.values()) > self._most_rows // 2:
             for part in self._parts.values():
                 part.age()
         return changes

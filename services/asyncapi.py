@@ -7,7 +7,7 @@ catalogue of contracts, which the services' subscribers take as bytes and judge 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Final, cast, get_args
+from typing import Final, cast
 
 import orjson
 from faststream.nats import NatsBroker
@@ -15,16 +15,9 @@ from faststream.nats.security import NatsNKey
 from faststream.specification import AsyncAPI
 
 from events.catalog import TYPES, EventType, json_schema
-from events.envelope import EVENT_LIMIT_BYTES, VISIBILITIES
-from events.verdict import PROBLEMS, VerdictName
+from services.asyncapi_schemas import DEPARTMENT, Json, schemas
 from services.settings import SERVICES
 
-Json = dict[str, Any]
-
-DEPARTMENT: Final = "^[a-z][a-z0-9-]{1,30}$"
-_SOURCE: Final = "^urn:nld:(oin:[0-9]{20}|kvk:[0-9]{8}):systeem:[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-_POSITION: Final = "^[0-9]{20}$"
-_HASH: Final = "^[0-9a-f]{64}$"
 _CLOUDEVENT: Final = "application/cloudevents+json"
 _ABOUT: Final = """\
 Departments publish CloudEvents by three doors, and one function decides about all of them: a request on
@@ -52,7 +45,7 @@ def _text() -> bytes:
         .to_jsonable()
     )
     components = cast("Json", made.get("components", {}))
-    components["schemas"] = _schemas()
+    components["schemas"] = schemas()
     components["messages"] = _messages()
     made |= {
         "servers": {"nats": made["servers"]["development"]},
@@ -62,168 +55,6 @@ def _text() -> bytes:
         "components": components,
     }
     return orjson.dumps(made)
-
-
-def _schemas() -> Json:
-    schemas: Json = {
-        "Event": _envelope(stored=False), "StoredEvent": _envelope(stored=True), "Verdict": _verdict(),
-        "Problem": _problem(), "Live": _live(), "Health": _health(), "StreamHeaders": _stream_headers(),
-    }  # fmt: skip
-    for name in TYPES:
-        for key, stored in ((name, False), (f"{name}.stored", True)):
-            schema = json_schema(name)
-            parts: Json = schema.pop("$defs", {})
-            for noise in ("$schema", "$id"):
-                schema.pop(noise, None)
-            for part, body in {"": schema, **{f".{part}": body for part, body in parts.items()}}.items():
-                schemas[f"{key}{part}"] = _adapt(body, key, stored)
-    return schemas
-
-
-def _adapt(node: Any, key: str, stored: bool) -> Any:
-    """The schema with its references moved under `components`, and with tokens for personal fields when stored."""
-    if isinstance(node, list):
-        return [_adapt(one, key, stored) for one in cast("list[Any]", node)]
-    if not isinstance(node, dict):
-        return node
-    fields = cast("Json", node)
-    if stored and "x-privacy" in fields and fields.get("type") == "string":
-        kept = {k: v for k, v in fields.items() if k in ("description", "x-privacy")}
-        return {"type": "string", "pattern": "^(ref|enc)~", **kept}
-    match fields.get("discriminator"):
-        case {"propertyName": str(name), "mapping": _}:  # AsyncAPI wants the property's name only
-            fields["discriminator"] = name
-        case _:
-            pass
-    return {
-        name: (
-            value.replace("#/$defs/", f"#/components/schemas/{key}.")
-            if name == "$ref" and isinstance(value, str)
-            else _adapt(value, key, stored)
-        )
-        for name, value in fields.items()
-    }
-
-
-def _envelope(*, stored: bool) -> Json:
-    properties: Json = {
-        "specversion": {"const": "1.0"},
-        "id": {"type": "string", "minLength": 1, "maxLength": 200, "description": "With source, unique for ever."},
-        "source": {"type": "string", "pattern": _SOURCE, "description": "The sending system; the department's own."},
-        "type": {"type": "string", "enum": list(TYPES)},
-        "subject": {
-            "type": "string",
-            "description": "The relation, as UUID or <scheme>:<value>, or `organisation`: about no relation.",
-        },
-        "time": {"type": "string", "format": "date-time", "description": "When the source logged it."},
-        "datacontenttype": {"type": "string"},
-        "dataschema": {"type": "string", "format": "uri"},
-        "actor": {"type": "string", "pattern": "^[A-Za-z0-9._:/-]{1,64}$", "description": "Pseudonymous reference."},
-        "visibility": {"type": "string", "enum": list(VISIBILITIES), "default": "organisation"},
-        "correlationid": {"type": "string"},
-        "causationid": {"type": "string"},
-        "expectedversion": {
-            "type": "integer",
-            "minimum": 0,
-            "description": "Rejected as a conflict when an event with a higher version touched the same thing.",
-        },
-        "traceparent": {"type": "string"},
-        "data": {"type": "object"},
-    }
-    required = ["specversion", "id", "source", "type", "subject", "data"]
-    if stored:
-        properties |= {
-            "sequence": {"type": "string", "pattern": _POSITION, "description": "Position in the book, from 1."},
-            "recordedtime": {"type": "string", "format": "date-time", "description": "When the book took it."},
-            "department": {"type": "string", "pattern": DEPARTMENT},
-            "relation": {"type": "string", "description": "The relation's UUID, or `organisation`."},
-        }
-        required += ["sequence", "recordedtime", "department", "relation"]
-    else:
-        properties["expectedversion"] = {
-            **properties["expectedversion"], "type": ["integer", "string"], "pattern": "^[0-9]{1,10}$",
-        }  # fmt: skip
-    return {
-        "type": "object",
-        "description": f"CloudEvents 1.0, structured, NL GOV profile; at most {EVENT_LIMIT_BYTES} bytes.",
-        "properties": properties,
-        "required": required,
-    }
-
-
-def _verdict() -> Json:
-    return {
-        "type": "object",
-        "description": "The answer to one event. `duplicate` carries the first one's sequence, version and hash.",
-        "properties": {
-            "id": {"type": ["string", "null"]},
-            "source": {"type": ["string", "null"]},
-            "verdict": {"type": "string", "enum": list(get_args(VerdictName))},
-            "sequence": {"type": "string", "pattern": _POSITION},
-            "relation": {"type": "string"},
-            "version": {"type": "integer", "minimum": 1},
-            "leaf_hash": {"type": "string", "pattern": _HASH},
-            "survivor": {"type": "string", "format": "uuid"},
-            "retry_after_s": {"type": "number", "description": "Only with busy: nothing was stored, send it again."},
-            "problem": {"$ref": "#/components/schemas/Problem"},
-        },
-        "required": ["id", "source", "verdict"],
-    }
-
-
-def _problem() -> Json:
-    error = {
-        "type": "object",
-        "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
-        "required": ["pointer", "detail"],
-    }
-    return {
-        "type": "object",
-        "description": "RFC 9457. `errors` names every field that is wrong, by JSON pointer into the event.",
-        "properties": {
-            "type": {"type": "string", "enum": [f"urn:relatieboek:problem:{code}" for code in PROBLEMS]},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-            "errors": {"type": "array", "items": error},
-        },
-        "required": ["type", "title", "status", "errors"],
-    }
-
-
-def _live() -> Json:
-    return {
-        "type": "object",
-        "description": "A hint that there is something new; read it by HTTP. May be missed, never relied upon.",
-        "properties": {
-            "position": {"type": "integer", "minimum": 1},
-            "relation": {"type": "string"},
-            "type": {"type": "string"},
-        },
-    }
-
-
-def _health() -> Json:
-    states = ["ready", "starting", "paused", "diverged"]
-    return {
-        "type": "object",
-        "properties": {
-            "service": {"type": "string"},
-            "state": {"type": "string", "enum": states},
-            "detail": {"type": "string"},
-        },
-        "required": ["service", "state"],
-    }
-
-
-def _stream_headers() -> Json:
-    names = {
-        "Relatieboek-Relation": {"type": "string"},
-        "Relatieboek-Version": {"type": "string", "pattern": "^[0-9]+$"},
-        "Relatieboek-Prev": {"type": "string", "pattern": _HASH, "description": "Leaf hash of the entry before."},
-        "Relatieboek-Leaf": {"type": "string", "pattern": _HASH},
-    }
-    return {"type": "object", "properties": names, "required": list(names)}
 
 
 def _messages() -> Json:

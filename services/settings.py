@@ -47,9 +47,9 @@ class Settings(BaseSettings):
     )  # fmt: skip
 
     # Addresses. Empty: `up` starts its own servers under `data_dir`, other commands find those.
-    database_url: str = Field("", repr=False, validation_alias=AliasChoices("database_url", "DATABASE_URL"))
-    owner_database_url: str = Field("", repr=False)
-    nats_url: str = Field("", repr=False, validation_alias=AliasChoices("nats_url", "NATS_URL"))
+    database_url: str = Field(default="", repr=False, validation_alias=AliasChoices("database_url", "DATABASE_URL"))
+    owner_database_url: str = Field(default="", repr=False)
+    nats_url: str = Field(default="", repr=False, validation_alias=AliasChoices("nats_url", "NATS_URL"))
     nats_seed: SecretStr | None = None  # user `service`
     relay_nats_seed: SecretStr | None = None  # user `relay`, for intake only
     operations_nats_seed: SecretStr | None = None  # user `operations`, for repair by hand only; no service gets it
@@ -62,36 +62,38 @@ class Settings(BaseSettings):
 
     # This machine.
     data_dir: Path = Path("var")
-    port: int = Field(8080, ge=1, le=65535)
+    port: int = Field(default=8080, ge=1, le=65535)
     host: str = "127.0.0.1"
     replicas: Annotated[Literal[1, 3, 5], BeforeValidator(int)] = 1  # of every stream; 3 on a cluster
-    nats_port: int = Field(4222, ge=1, le=65535)
-    http_port: int | None = Field(None, ge=1, le=65535)  # /metrics, /healthz and /readyz of a service without pages
-    up_pid: int | None = Field(None, ge=1)  # the supervisor; its death ends the service
+    nats_port: int = Field(default=4222, ge=1, le=65535)
+    http_port: int | None = Field(
+        default=None, ge=1, le=65535
+    )  # /metrics, /healthz and /readyz of a service without pages
+    up_pid: int | None = Field(default=None, ge=1)  # the `up` that stops this process; SIGINT is its business
 
     # Secrets of the book.
     lookup_key: SecretStr | None = None  # 32 bytes in hex: finds a person's reference without storing the id
     service_password: SecretStr | None = None  # of role relatieboek_service, when migrations create it
 
     # The institution and its rules.
-    institution: str = Field("00000000000000000000", pattern=r"^\d{20}$")  # OIN
+    institution: str = Field(default="00000000000000000000", pattern=r"^\d{20}$")  # OIN
     clock: datetime | None = None
     good_friday_free: bool = False
-    default_lead_days: int = Field(10, ge=0, le=365)
+    default_lead_days: int = Field(default=10, ge=0, le=365)
 
     # Bounds.
-    max_unrelayed: int = Field(10_000, ge=1)
-    max_queued: int = Field(20_000, ge=1)  # events in intake's memory, waiting for their batch
-    parked_days: int = Field(30, ge=1)
-    rejected_days: int = Field(30, ge=1)
-    tick_s: float = Field(1.0, gt=0)  # between two due-date ticks of contact-alerts
-    batch: int = Field(1_000, ge=1, le=1_000)  # JetStream takes at most 1,000 messages in an atomic batch
-    feed_batch: int = Field(2_000, ge=1, le=20_000)  # events a projection folds in one transaction
+    max_unrelayed: int = Field(default=10_000, ge=1)
+    max_queued: int = Field(default=20_000, ge=1)  # events in intake's memory, waiting for their batch
+    parked_days: int = Field(default=30, ge=1)
+    rejected_days: int = Field(default=30, ge=1)
+    tick_s: float = Field(default=1.0, gt=0)  # between two due-date ticks of contact-alerts
+    batch: int = Field(default=1_000, ge=1, le=1_000)  # JetStream takes at most 1,000 messages in an atomic batch
+    feed_batch: int = Field(default=2_000, ge=1, le=20_000)  # events a projection folds in one transaction
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_json: bool = False
     otlp_endpoint: str | None = None  # where traces go (OTLP over HTTP); nothing is traced without it
-    trace_ratio: float = Field(0.05, ge=0, le=1)
+    trace_ratio: float = Field(default=0.05, ge=0, le=1)
 
     @field_validator("database_url", "owner_database_url")
     @classmethod
@@ -152,11 +154,6 @@ class Settings(BaseSettings):
 
 def environment() -> dict[str, str]:
     """This process's environment, for a child that is to have the same."""
-    return dict(os.environ)
-
-
-def inherited_environment() -> dict[str, str]:
-    """The environment that we were started with, for a process that reads no settings from it."""
     return dict(os.environ)
 
 

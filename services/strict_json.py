@@ -31,6 +31,15 @@ def read_json(body: bytes) -> Any:
     return document
 
 
+def is_json(body: bytes) -> bool:
+    """Whether it is JSON at all, by RFC 8259."""
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):

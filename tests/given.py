@@ -19,7 +19,9 @@ START = datetime(2026, 1, 1, 9, tzinfo=UTC)
 NPS: dict[str, Any] = {
     "instrument": "nps-2026", "kind": "nps", "scale_min": 0, "scale_max": 10,
     "bands": [
-        {"name": "low", "from": 0, "to": 6}, {"name": "middle", "from": 7, "to": 8}, {"name": "high", "from": 9, "to": 10},
+        {"name": "low", "from": 0, "to": 6},
+        {"name": "middle", "from": 7, "to": 8},
+        {"name": "high", "from": 9, "to": 10},
     ],
     "min_n": 5, "wording_version": 1, "occurred_on": "2026-01-01",
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import delete, insert, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events import tables
@@ -21,14 +22,14 @@ PROJECTIONS = (relation_view.PROJECTION, team_timeline.PROJECTION)
 async def record(engine: AsyncEngine, events: Sequence[Recorded]) -> None:
     """Makes these events, numbered from 1, the whole book: ledger, rows of the projections, checkpoints."""
     async with engine.begin() as conn:
-        await conn.execute(delete(tables.entry))
         await conn.execute(
-            insert(tables.entry),
+            # Told again with more events: the ledger only grows.
+            upsert(tables.entry).on_conflict_do_nothing(),
             [
                 {
                     "position": e.position, "relation": e.relation, "version": e.version, "source": e.source,
-                    "id": e.id, "type": e.type, "department": e.department, "recorded_at": e.recorded_at, "payload": stored(e),
-                    "prev": bytes(32), "leaf": bytes(32),
+                    "id": e.id, "type": e.type, "department": e.department, "recorded_at": e.recorded_at,
+                    "payload": stored(e), "prev": bytes(32), "leaf": bytes(32),
                 }
                 for e in events
             ],

@@ -1,4 +1,4 @@
-"""The whole book, running: each service a process of its own, on real servers. `async with running(settings) as book`."""
+"""The whole book, running, each service a process of its own: `async with running(settings) as book`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import httpx
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -75,15 +75,17 @@ async def running(settings: Settings, services: Sequence[str] = SERVICES) -> Asy
         try:
             for name in services:
                 log = stack.enter_context((settings.data_dir / f"{name}.log").open("wb"))
-                processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", "services.serve", name],
-                    cwd=ROOT, env=as_environment(settings), stdout=log, stderr=log,
-                )  # fmt: skip
+                processes[name] = _start(name, settings, log)
             await _ready(book, services)
             yield book
         finally:
             codes = await asyncio.to_thread(_stop, processes)
     assert codes == dict.fromkeys(processes, 0), _logs(settings, processes)
+
+
+def _start(name: str, settings: Settings, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "services.serve", name]
+    return subprocess.Popen(command, cwd=ROOT, env=as_environment(settings), stdout=log, stderr=log)
 
 
 def _stop(processes: Mapping[str, subprocess.Popen[bytes]]) -> dict[str, int]:
@@ -118,6 +120,4 @@ async def _ready(book: Book, services: Sequence[str]) -> None:
 
 
 def _logs(settings: Settings, names: Mapping[str, Any] | Sequence[str]) -> str:
-    return "\n".join(
-        f"--- {name}\n{(settings.data_dir / f'{name}.log').read_text()[-3000:]}" for name in names
-    )
+    return "\n".join(f"--- {name}\n{(settings.data_dir / f'{name}.log').read_text()[-3000:]}" for name in names)

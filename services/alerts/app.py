@@ -31,11 +31,12 @@ Json = Mapping[str, Any]
 
 def main(settings: Settings) -> None:
     """Runs until SIGTERM or SIGINT. Of several replicas one ticks and one writes the read model, maybe another."""
-    run_service(settings, NAME, setup=_setup)
+    run_service(settings, NAME, setup=setup)
 
 
 @asynccontextmanager
-async def _setup(context: Context) -> AsyncGenerator[None]:
+async def setup(context: Context) -> AsyncGenerator[None]:
+    """The service's parts, for as long as the block lasts."""
     settings, bus = context.settings, NatsBus(context.nats)
     calendar = WorkingCalendar(good_friday_free=settings.good_friday_free)
     projection = build(calendar, settings.default_lead_days)

@@ -25,6 +25,7 @@ verdict on each; relation managers, team leads, the board and auditors read what
 `{id}` of a relation is its UUID or `<scheme>:<value>`. Lists are `{"items", "next"}`, or CSV with `Accept: text/csv`.
 Who just published may send `If-Position: <sequence>`: the answer waits, at most 5 seconds, until the read model is
 that far. Restricted contacts show with their date only. Times are answered with offset; any offset is accepted.
+Every event type is in the AsyncAPI document, `/v1/asyncapi.json`.
 """
 _VERSION_HEADER: Final[Json] = {
     "description": "full version of this API", "schema": {"type": "string"}, "example": API_VERSION,
@@ -44,12 +45,7 @@ _ERRORS: Final[dict[str, str]] = {
     "500": "a fault of ours",
     "503": "an engine is out, or the read model is not that far yet",
 }
-_PUBLISH_CONTACT: Final[Json] = {
-    "name": "Relatieboek, functional management",
-    "email": "relatieboek@example.org",
-    "url": "https://example.org/relatieboek",
-}
-_ERRORS: Final[dict[str, str]] = {
+_PUBLISH_ERRORS: Final[dict[str, str]] = {
     "408": "the body took too long",
     "409": "`expectedversion`, other content under the same source and id, or an identifier that is taken",
     "413": "more than 1,000 events, 64 KiB for one or 4 MiB together",
@@ -159,7 +155,7 @@ def _successes(name: str) -> Json:
     if name == "followTeamTimeline":
         entry: Json = {"text/event-stream": {"schema": {"type": "string"}}}
         return {"200": one("server-sent events: `id` is the position, `data` a timeline entry as JSON", entry)}
-    if name in {"openapi", "asyncapi"}:
+    if name == "openapi":
         return {"200": one("the document", {"application/json": {"schema": {"type": "object"}}})}
     shape, is_list = _ANSWERS[name]
     if not is_list:

@@ -56,6 +56,12 @@ def _moment(value: object) -> str:
     return value.astimezone(AMSTERDAM).strftime("%d-%m-%Y %H:%M") if isinstance(value, datetime) else ""
 
 
+def _number(value: float, language: Language) -> str:
+    """Groups of three; at most one decimal."""
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+    return text if language == "en" else text.translate(str.maketrans(",.", ".,"))
+
+
 _templates = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -63,7 +69,8 @@ _templates = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.filters["moment"] = _moment
+_filters: Any = _templates.filters  # jinja2 types it as the union of its own filters
+_filters.update(moment=_moment, number=_number)
 
 
 @router.get("/")

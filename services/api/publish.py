@@ -27,7 +27,7 @@ from services.api.asking import Asked, Credentials, HasParts, NoKeys, PublisherT
 from services.api.parts import Parts
 from services.api.reading import read_body
 from services.problems import Answer, Refused, answer_to, describe, refuse, seconds
-from services.strict_json import read_json
+from services.strict_json import is_json, read_json
 
 MAX_EVENTS: Final = 1_000
 MAX_EVENT_BYTES: Final = 64 * 1024
@@ -135,8 +135,16 @@ def _mode(request: Request, media: str) -> str:
 
 
 def _from_structured(body: bytes, seen: dict[str, str | None]) -> bytes:
-    """The bytes as they came; intake judges them. Raises Invalid for JSON that two readers may take differently."""
-    event = read_json(body)
+    """The bytes as they came; intake judges them. Raises Invalid for JSON that two readers may take differently.
+
+    What is no JSON at all goes to intake too: there it is kept with its problem, as everything that is rejected.
+    """
+    try:
+        event = read_json(body)
+    except Invalid:
+        if body.strip() and not is_json(body):
+            return body
+        raise
     if not isinstance(event, dict):
         raise Invalid("schema", [FieldError("", f"one event is a JSON object; an array goes as {BATCH}")])
     _note(cast("dict[str, Any]", event), seen)

@@ -34,10 +34,17 @@ async def openapi_document(request: Request, _: NoKeys) -> Response:
     return json_response(request.app.openapi(), headers=_OPEN)
 
 
-@_documents.get("/asyncapi.json", operation_id="asyncapi")
+# Not in the OpenAPI document: only openapi.json is exempt from the rule that paths are kebab-case.
+@_documents.get("/asyncapi.json", include_in_schema=False)
 async def asyncapi_document(_: NoKeys) -> Response:
     """The AsyncAPI 3 document: every event type, subject and verdict. Anybody may read it."""
     return json_response(asyncapi.document(), headers=_OPEN)
+
+
+ROUTERS: Final = (
+    publish.router, relations.router, teams.router, alerts.router, questions.router, operations.v1, _documents,
+    operations.router, page.router,
+)  # fmt: skip
 
 
 def build(parts: Parts) -> ASGIApp:
@@ -57,10 +64,7 @@ def application() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for router in (
-        publish.router, relations.router, teams.router, alerts.router, questions.router, operations.v1, _documents,
-        operations.router, page.router,
-    ):  # fmt: skip
+    for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for kind in (RelatieboekError, SQLAlchemyError, OSError, TimeoutError, Exception):

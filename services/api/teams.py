@@ -47,7 +47,7 @@ async def follow_live(
     credentials: Credentials,
     _: NoKeys,
     last_event_id: Annotated[
-        str | None, Header(description="position of the last entry seen: goes on after it")
+        str | None, Header(alias="Last-Event-ID", description="position of the last entry seen: goes on after it")
     ] = None,
 ) -> Response:
     """New entries as they are recorded, each as one server-sent event with its position as id; late facts too.

@@ -24,12 +24,14 @@ def add(
     name: Name,
     source: Annotated[list[str], typer.Option("--source", help="URN van een bronsysteem; mag vaker.")],
     types: Annotated[list[str], typer.Option("--types", help="Welke soorten, zoals 'contact.*'; mag vaker.")],
+    more_types: Annotated[list[str] | None, typer.Argument(metavar="[SOORT…]", help="Meer soorten.")] = None,
     json: Json = False, data_dir: DataDir = None,
 ) -> None:  # fmt: skip
     """Voeg een afdeling toe. De sleutels worden één keer getoond."""
     from services.embedded.registration import add_department
 
-    added = asyncio.run(add_department(find(data_dir).complete(), name, source, types)).as_json()
+    granted = [*types, *(more_types or [])]
+    added = asyncio.run(add_department(find(data_dir).complete(), name, source, granted)).as_json()
     if json:
         print_json(added)
         return

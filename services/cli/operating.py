@@ -84,39 +84,55 @@ def rebuild(
 
 def reconcile(
     repair: Annotated[bool, typer.Option("--repair", help="Maak de stream opnieuw uit het grootboek.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Laat de leesmodellen buiten beschouwing.")] = False,
     as_json: Json = False, data_dir: DataDir = None,
 ) -> None:  # fmt: skip
-    """Bewijs dat grootboek en stream hetzelfde zeggen. Eindigt met 0 als dat zo is, anders met 1."""
+    """Bewijs dat grootboek, stream en leesmodellen hetzelfde zeggen. Eindigt met 0 als dat zo is, anders met 1."""
     from events import reconcile as book
+    from events.feed import StreamReader
+    from projections.rebuild import rebuild as build_anew
+    from projections.registry import PROJECTIONS
 
     settings = find(data_dir).complete()
     seed = settings.operations_nats_seed if repair else settings.nats_seed
 
-    async def run(tell: Callable[[int, int], None]) -> book.Report:
-        async with _nats(settings, seed) as client:
-            if repair:
-                await book.repair(settings.database_url, client, tell)
-            return await book.reconcile(settings.database_url, client, tell)
+    async def run(bar: Progress) -> dict[str, Any]:
+        task = bar.add_task("Vergelijken", total=None, more="grootboek en stream")
+
+        def tell(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        engine = create_async_engine(settings.database_url, hide_parameters=True)
+        try:
+            async with _nats(settings, seed) as client:
+                if repair:
+                    await book.repair(settings.database_url, client, tell)
+                found = await book.reconcile(settings.database_url, client, tell)
+                models: list[dict[str, Any]] = []
+                for projection in PROJECTIONS.values() if found.agree and not quick else ():
+                    bar.update(task, more=projection.name)
+                    built = await build_anew(engine, StreamReader(client), projection, diff_only=True)
+                    models.append({**document(built), "rows_differ": built.differs})
+        finally:
+            await engine.dispose()
+        agree = found.agree and not any(m["rows_differ"] or m["parked"] for m in models)
+        return {**document(found), "projections": models, "agree": agree}
 
     with _bar() as bar:
-        task = bar.add_task("Vergelijken", total=None, more="")
-        report = asyncio.run(run(lambda done, total: bar.update(task, completed=done, total=total)))
-    shown = document(report) | {"agree": report.agree}
+        shown = asyncio.run(run(bar))
     if as_json:
         print_json(shown)
     else:
-        fields = (
-            ("gelijk", report.agree),
-            ("laatste positie", report.head),
-            ("in het grootboek", report.entries),
-            ("in de stream", report.messages),
-        )
-        print_fields("Grootboek en stream", fields)
-        for difference in report.differences:
+        counts = (("laatste positie", shown["head"]), ("in het grootboek", shown["entries"]))
+        print_fields("Het boek", [("gelijk", shown["agree"]), *counts, ("in de stream", shown["messages"])])
+        if shown["projections"]:
+            columns = (("projection", "Leesmodel"), ("compared_at", "Positie"), ("rows_differ", "Verschilt"))
+            print_table("Leesmodellen, opnieuw opgebouwd", (*columns, ("parked", "Geparkeerd")), shown["projections"])
+        for difference in shown["differences"]:
             err().print(Text(difference), soft_wrap=True)
-    if not report.agree:
+    if not shown["agree"]:
         if not as_json:
-            note("Ze verschillen. Maak de stream opnieuw met `relatieboek reconcile --repair`; stop eerst de intake.")
+            note("Ze verschillen. Stream: `relatieboek reconcile --repair`. Leesmodel: `relatieboek rebuild NAAM`.")
         raise typer.Exit(1)
 
 

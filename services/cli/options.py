@@ -20,6 +20,7 @@ NatsUrl = Annotated[str | None, typer.Option("--url", help="Adres van NATS, als 
 Verdicts = Annotated[
     Path | None, typer.Option("--verdicts", help="Schrijf elk antwoord, in volgorde, als JSON-regel in dit bestand.")
 ]
+Batch = Annotated[int, typer.Option("--batch", min=1, max=1000, help="Hoeveel gebeurtenissen per keer.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="Hoeveel rijen ten hoogste.")]
 Cursor = Annotated[str | None, typer.Option("--cursor", help="Ga verder waar de vorige lijst ophield.")]
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from events.errors import SetupError
 from services.cli.console import err
 from services.cli.instance import find
-from services.cli.options import DataDir, Department, NatsUrl, Verdicts
+from services.cli.options import Batch, DataDir, Department, NatsUrl, Verdicts
 from services.reasons import why
 from services.send import Login, Tally, VerdictJson, connected
 from services.send import send as send_events
@@ -62,7 +62,8 @@ def progress_bar(title: str, total: int | None = None) -> Generator[Update]:
 
 def send(
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="Eén CloudEvent per regel; - is stdin.")],
-    department: Department = None, url: NatsUrl = None, verdicts: Verdicts = None, data_dir: DataDir = None,
+    department: Department = None, url: NatsUrl = None, verdicts: Verdicts = None, batch: Batch = 500,
+    data_dir: DataDir = None,
 ) -> None:  # fmt: skip
     """Verstuur gebeurtenissen. Eindigt met 0 als er geen geweigerd is, met 1 als dat wel zo is."""
     login = find(data_dir).login(department, url)
@@ -74,12 +75,12 @@ def send(
                 lines = stack.enter_context(Path(file).open("rb"))
             except OSError as error:
                 raise SetupError(f"{file} is niet te lezen: {why(error)}.") from None
-        tally = deliver(lines, login, verdicts, "Versturen")
+        tally = deliver(lines, login, verdicts, "Versturen", batch)
     if tally.counts["rejected"]:
         raise typer.Exit(1)
 
 
-def deliver(lines: Iterable[bytes], login: Login, verdicts: Path | None, title: str) -> Tally:
+def deliver(lines: Iterable[bytes], login: Login, verdicts: Path | None, title: str, size: int = 500) -> Tally:
     """Sends with a bar; writes each verdict to `verdicts` in the order of the input; shows the first rejections."""
     shown = 0
     with ExitStack() as stack:
@@ -100,7 +101,7 @@ def deliver(lines: Iterable[bytes], login: Login, verdicts: Path | None, title: 
 
         async def run() -> Tally:
             async with connected(login) as request:
-                return await send_events(lines, request, on_verdicts)
+                return await send_events(lines, request, on_verdicts, batch=size)
 
         return asyncio.run(run())
 

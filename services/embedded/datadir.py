@@ -71,7 +71,7 @@ class DataDir:
         """What the last holder wrote down."""
         try:
             return [Known(**p) for p in json.loads((self.path / "running.json").read_bytes())]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         except (ValueError, TypeError):
             # Written atomically by us, so someone else's; the engines' own pid files are checked anyway.
@@ -148,9 +148,7 @@ def explained(path: Path) -> Generator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise SetupError(
-                f"De schijf van {path} is vol. Maak ruimte vrij en start opnieuw."
-            ) from error
+            raise SetupError(f"De schijf van {path} is vol. Maak ruimte vrij en start opnieuw.") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise SetupError(
                 f"In {path} kan niet worden geschreven ({os.strerror(error.errno)}). Kies een andere met --data-dir."

@@ -19,11 +19,14 @@ from urllib.parse import quote
 
 import asyncpg
 import psutil
+import structlog
 
 from events.errors import SetupError
 from services.embedded.datadir import sync_directory
 from services.embedded.engine import HOST, Engine, free_port, is_free, need_port
 from services.embedded.processes import end, known
+
+log = structlog.get_logger(__name__)
 
 _asyncpg: Any = asyncpg  # has no types
 
@@ -141,7 +144,7 @@ class Postgres(Engine):
         try:
             await self.launch(
                 [
-                    str(binaries() / "initdb"), "-D", str(fresh), "-U", SUPERUSER, f"--pwfile={secret}", 
+                    str(binaries() / "initdb"), "-D", str(fresh), "-U", SUPERUSER, f"--pwfile={secret}",
                     "--encoding=UTF8",
                     "--auth=scram-sha-256", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
                     "--data-checksums",
@@ -186,9 +189,7 @@ class Postgres(Engine):
                     else:
                         break
         except TimeoutError:
-            raise SetupError(
-                f"PostgreSQL is na {_RECOVERY_S:.0f} s nog niet klaar; kijk in {self.log}"
-            ) from None
+            raise SetupError(f"PostgreSQL is na {_RECOVERY_S:.0f} s nog niet klaar; kijk in {self.log}") from None
         except asyncpg.InvalidPasswordError:
             raise SetupError(
                 f"Het wachtwoord in credentials.json hoort niet bij {self._directory}. Zet beide terug uit één kopie."
@@ -220,4 +221,5 @@ def _identity(directory: Path) -> dict[str, Any]:
             # Passing through only: not listing, not reading. Without it that user cannot reach its own files.
             if not mode & 0o001:
                 parent.chmod(mode | 0o001)
+                log.warning("folder opened for passing through", folder=str(parent), user=_SYSTEM_USER)
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}

@@ -76,8 +76,9 @@ def _load(path: Path) -> Calendar:
         return Calendar.from_ical(path.read_bytes())
     except OSError as error:
         raise SetupError(f"{path} is niet te lezen: {why(error)}.") from None
-    except (ValueError, InvalidCalendar) as error:
-        raise SetupError(f"{path} is geen geldig agendabestand (.ics): {error}.") from None
+    except (ValueError, InvalidCalendar):
+        # The parser's own words repeat the file's.
+        raise SetupError(f"{path} is geen geldig agendabestand (.ics).") from None
 
 
 def _outcomes(calendar: Calendar, given: CalendarImport, now: datetime) -> Iterator[Outcome]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from events.catalog import TYPES
 from events.errors import SetupError
 from events.recorded import TYPE_PREFIX
+from services.reasons import why
 
 Row = Mapping[str, str]
 Make = Callable[[Row], Any]

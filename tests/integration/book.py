@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,6 @@ from nats.aio.client import Client
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.embedded.credentials import NatsEntry
 from services.intake.app import parts
 from services.settings import Settings
 from services.wiring import make_app, make_context, serve
@@ -41,7 +40,7 @@ async def running_intake(settings: Settings) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def connection(settings: Settings, entry: NatsEntry) -> AsyncGenerator[Client]:
+async def connection(settings: Settings, entry: Mapping[str, str]) -> AsyncGenerator[Client]:
     """A department's connection with its own credentials."""
     untyped: Any = nats
     client: Client = await untyped.connect(

@@ -33,7 +33,12 @@ async def token(department: AddDepartment) -> str:
 
 
 def registered(id_: str = "e-1", **changes: Any) -> dict[str, Any]:
-    data = {"name": "Gemeente Voorbeeld", "kind": "municipality", "identifiers": [], "occurred_on": "2026-01-05"}
+    data: dict[str, Any] = {
+        "name": "Gemeente Voorbeeld",
+        "kind": "municipality",
+        "identifiers": [],
+        "occurred_on": "2026-01-05",
+    }
     return {
         "specversion": "1.0", "id": id_, "source": SOURCE, "type": "nl.relatieboek.relation.registered.v1",
         "subject": RELATION, "data": data, **changes,
@@ -93,15 +98,15 @@ async def test_the_three_forms_and_every_answer(book: Book, token: str) -> None:
     problem = is_problem(await post(book, json.dumps(held), "application/json", token, **missing), 400)
     assert {e["pointer"] for e in problem["errors"]} == {"/id", "/subject"}
 
-    parked = await post(book, json.dumps(registered("e-3", subject="gemeentecode:9999",
-        type="nl.relatieboek.relation.tier_assigned.v1",
-        data={"tier": "B", "arguments": [], "occurred_on": "2026-01-06"})), STRUCTURED, token)  # fmt: skip
+    waits = registered(
+        "e-3", subject="gemeentecode:9999", type="nl.relatieboek.relation.tier_assigned.v1",
+        data={"tier": "B", "arguments": [], "occurred_on": "2026-01-06"},
+    )  # fmt: skip
+    parked = await post(book, json.dumps(waits), STRUCTURED, token)
     assert parked.status_code == 202, parked.text
     assert parked.json()["verdict"] == "parked"
 
-    batch = [registered("e-1"), registered("e-4", data={}), {"no": "event"}, registered("e-3", subject="gemeentecode:9999",
-        type="nl.relatieboek.relation.tier_assigned.v1",
-        data={"tier": "B", "arguments": [], "occurred_on": "2026-01-06"})]  # fmt: skip
+    batch = [registered("e-1"), registered("e-4", data={}), {"no": "event"}, waits]
     verdicts = await post(book, json.dumps(batch), BATCH, token)
     assert verdicts.status_code == 200
     assert [v["verdict"] for v in verdicts.json()] == ["duplicate", "rejected", "rejected", "parked"]
@@ -157,7 +162,7 @@ async def test_what_the_door_turns_down(book: Book, token: str, department: AddD
     for wrong in ("{}", '[{"a": 1, "a": 2}]', "[[[", "nul"):
         is_problem(await post(book, wrong, BATCH, token), 400)
     is_problem(await book.client.post("/v1/events?x=1", content=event, headers={"Content-Type": STRUCTURED}), 400)
-    is_problem(await post(book, "{} , \"id\": 1", "application/json", token, **{"ce-id": "1"}), 400)
+    is_problem(await post(book, '{} , "id": 1', "application/json", token, **{"ce-id": "1"}), 400)
 
 
 async def test_without_intake_the_door_says_so(settings: Settings, department: AddDepartment) -> None:

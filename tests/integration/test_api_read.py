@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import httpx
@@ -42,15 +42,19 @@ def held(id_: str, on: str, **more: Any) -> dict[str, Any]:
 
 def story() -> list[dict[str, Any]]:
     on = {"occurred_on": "2026-01-05"}
-    municipality = {"kind": "municipality", "region": "Haaglanden"}
+    municipality = {"kind": "municipality", "region": "Haaglanden", **on}
+    ids = [{"scheme": "gemeentecode", "value": "0518"}]
     line = {
         "our_layer": "board", "their_layer": "board", "cadence": {"mode": "rolling", "every": "P3M"},
         "starts_on": "2026-01-01", "grace_working_days": 5, "owner": "e-12", "occurred_on": "2026-01-06",
     }  # fmt: skip
-    ids = [{"scheme": "gemeentecode", "value": "0518"}]
+    correction = {
+        "contact": "zorg-c-1", "changes": {"occurred_at": "2026-02-04T10:00:00+01:00"}, "reason": "verkeerde dag",
+        "occurred_at": "2026-02-05T09:00:00+01:00",
+    }  # fmt: skip
     return [
-        event("r-1", "relation.registered", MINE, {"name": "Gemeente Den Haag", "identifiers": ids, **municipality, **on}),
-        event("r-2", "relation.registered", THEIRS, {"name": "Gemeente Élders", "identifiers": [], **municipality, **on}),
+        event("r-1", "relation.registered", MINE, {"name": "Gemeente Den Haag", "identifiers": ids, **municipality}),
+        event("r-2", "relation.registered", THEIRS, {"name": "Gemeente Élders", "identifiers": [], **municipality}),
         event("t-1", "team.formed", "organisation", {"team": "wmo", "name": "Wmo-team", **on}),
         event("t-2", "team.formed", "organisation", {"team": "jeugd", "name": "Jeugd", **on}),
         event("t-3", "team.relation_assigned", MINE, {"team": "wmo", **on}),
@@ -58,9 +62,8 @@ def story() -> list[dict[str, Any]]:
         event("l-2", "schedule.line_set", THEIRS, {"line": "l-2", **line, "owner": "e-77"}),
         held("c-1", "2026-02-03"),
         held("c-2", "2026-03-03", visibility="named"),
-        event("x-1", "contact.corrected", MINE, {"contact": "zorg-c-1", "changes": {"occurred_at": "2026-02-04T10:00:00+01:00"},
-            "reason": "verkeerde dag", "occurred_at": "2026-02-05T09:00:00+01:00"}),
-    ]  # fmt: skip
+        event("x-1", "contact.corrected", MINE, correction),
+    ]
 
 
 def is_problem(answer: httpx.Response, status: int) -> dict[str, Any]:
@@ -77,9 +80,8 @@ def found(answer: httpx.Response) -> dict[str, Any]:
     return answer.json()
 
 
-async def until(book: Book, path: str, wanted: Any) -> Any:
+async def until(book: Book, path: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """Asks until `wanted(document)` is true; the book needs a moment for what it does by itself."""
-    document: Any = None
     async with asyncio.timeout(LOOKED_FOR_S):
         while True:
             document = found(await book.get(path))
@@ -105,6 +107,7 @@ async def test_reading(settings: Settings, department: AddDepartment, nats_serve
         await tells_operations_the_truth(book)
         await serves_the_page(book, viewers, token)
         await tells_when_nats_is_out(book, nats_server)
+        await lets_live_readers_go(book, viewers)
 
 
 async def says_what_to_do_in_an_empty_book(book: Book) -> None:
@@ -162,7 +165,10 @@ async def shows_timelines(book: Book, last: str, viewers: Mapping[str, str]) -> 
     rows = list(csv.DictReader(io.StringIO((await book.get(f"{path}?family=contact", Accept="text/csv")).text)))
     assert len(rows) == 3
     assert {"position", "relation_name", "title", "detail"} <= set(rows[0])
-    assert found(await book.get(f"/v1/relations/{MINE}/timeline?from=2026-03-01&to=2026-03-31"))["items"][0]["position"] == 9
+    assert (
+        found(await book.get(f"/v1/relations/{MINE}/timeline?from=2026-03-01&to=2026-03-31"))["items"][0]["position"]
+        == 9
+    )
     theirs = found(await book.get(path, token=viewers["wmo"]))["items"]
     restricted = next(e for e in theirs if e["position"] == 9)
     assert restricted["title"] == "vertrouwelijk contact"
@@ -207,7 +213,7 @@ async def answers_questions(book: Book, token: str) -> None:
     assert {one["owner"] for one in overdue["items"]} == {"e-12", "e-77"}
     assert [g["relation"] for g in found(await book.get("/v1/questions/2"))["items"]] == [THEIRS]
     third = found(await book.get("/v1/questions/3?relation=gemeentecode:0518&knownAt=9"))
-    assert [h["position"] for h in third["items"]][0] == 1
+    assert third["items"][0]["position"] == 1
     attention = found(await book.get("/v1/questions/6"))["items"]
     assert attention[0]["contacts"] == 2
     is_problem(await book.get("/v1/questions/3"), 400)
@@ -218,8 +224,11 @@ async def answers_questions(book: Book, token: str) -> None:
 async def keeps_teams_apart(book: Book, viewers: Mapping[str, str], token: str) -> None:
     """Every path with a relation, team or alert in it is 404 to a team that has it not, and to nobody 401."""
     alert = found(await book.get("/v1/alerts"))["items"][0]["id"]
-    paths = [f"/v1/relations/{MINE}{part}" for part in ("", "/timeline", "/history", "/matrix", "/plan", "/satisfaction", "/schedule")]
-    paths += [f"/v1/relations/{MINE}?asOf=2026-06-01", "/v1/teams/wmo/timeline", "/v1/teams/wmo/timeline/_live"]
+    paths = [
+        f"/v1/relations/{MINE}{part}"
+        for part in ("", "/timeline", "/history", "/matrix", "/plan", "/satisfaction", "/schedule", "?asOf=2026-06-01")
+    ]
+    paths += ["/v1/teams/wmo/timeline", "/v1/teams/wmo/timeline/_live"]
     paths += [f"/v1/alerts/{alert}", f"/v1/questions/3?relation={MINE}"]
     for path in paths:
         is_problem(await book.get(path, token=viewers["jeugd"]), 404)
@@ -266,8 +275,10 @@ async def turns_down_what_it_does_not_know(book: Book, token: str) -> None:
     assert {e["pointer"] for e in problem["errors"]} == {"/query/limit", "/query/kind", "/query/tem"}
     assert is_problem(await book.get("/v1/relations?cursor=x"), 400)["errors"][0]["pointer"] == "/query/cursor"
     assert is_problem(await book.get("/v1/alerts?state=odd"), 400)["errors"][0]["pointer"] == "/query/state"
-    for path in ("/v1/relations?q=%00", "/v1/relations/x?asOf=gisteren", "/v1/relations/x?knownAt=2026-01-01T00:00:00",
-                 "/v1/relations/x?asOf=9999-12-31", "/v1/status?x=1", f"/v1/relations/{MINE}/timeline?from=x"):  # fmt: skip
+    for path in (
+        "/v1/relations?q=%00", "/v1/relations/x?asOf=gisteren", "/v1/relations/x?knownAt=2026-01-01T00:00:00",
+        "/v1/relations/x?asOf=9999-12-31", "/v1/status?x=1", f"/v1/relations/{MINE}/timeline?from=x",
+    ):  # fmt: skip
         is_problem(await book.get(path), 400)
     is_problem(await book.get("/v1/relations", **{"If-Position": "x"}), 400)
     behind = await book.get("/v1/relations", **{"If-Position": "99999999"})
@@ -352,3 +363,12 @@ async def tells_when_nats_is_out(book: Book, nats_server: Nats) -> None:
     async with asyncio.timeout(LOOKED_FOR_S):
         while (await book.client.get("/readyz")).status_code != 200:
             await asyncio.sleep(0.05)
+
+
+async def lets_live_readers_go(book: Book, viewers: Mapping[str, str]) -> None:
+    headers = {"Authorization": f"Bearer {viewers['wmo']}"}
+    async with book.client.stream("GET", "/v1/teams/wmo/timeline/_live", headers=headers) as stream:
+        book.processes["api"].terminate()
+        async with asyncio.timeout(4):  # less than what open requests get to end
+            async for _ in stream.aiter_lines():
+                pass

@@ -131,6 +131,6 @@ async def test_a_directory_that_is_not_ours_to_repair_is_told_and_left(
 async def test_credentials_of_another_directory_are_told(server: Postgres, root: Path) -> None:
     await server.stop()
     other = make(root, "anders")
-    with pytest.raises(SetupError, match="credentials.json"):
+    with pytest.raises(SetupError, match=r"credentials\.json"):
         await other.start()
     await other.stop()

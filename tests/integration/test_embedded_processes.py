@@ -7,7 +7,8 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,23 @@ from events.errors import SetupError
 from services.embedded.datadir import DataDir, held
 from services.embedded.engine import Engine
 from services.embedded.processes import Known, alive, end, known
-from services.supervise import Supervisor, module_command
+from services.settings import environment
+from services.supervise import Supervisor, module_command, module_environment
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 STUBBORN = [
     sys.executable, "-c",
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(600)",
 ]  # fmt: skip
+
+
+@contextmanager
+def running(command: list[str]) -> Generator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 class Sleeper(Engine):
@@ -49,7 +60,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def test_only_the_very_same_process_is_ended() -> None:
-    with subprocess.Popen(SLEEPER) as process:
+    with running(SLEEPER) as process:
         same = known("sleeper", process.pid)
         assert same is not None
         assert end([Known("other", same.pid, same.born - 100)]) == []
@@ -59,7 +70,7 @@ def test_only_the_very_same_process_is_ended() -> None:
 
 
 def test_what_does_not_stop_is_killed() -> None:
-    with subprocess.Popen(STUBBORN, stdout=subprocess.PIPE) as process:
+    with running(STUBBORN) as process:
         assert process.stdout is not None
         process.stdout.readline()
         same = known("stubborn", process.pid)
@@ -69,10 +80,12 @@ def test_what_does_not_stop_is_killed() -> None:
 
 
 def test_the_guard_ends_what_a_killed_supervisor_left() -> None:
-    with subprocess.Popen(SLEEPER) as process:
+    with running(SLEEPER) as process:
         same = known("sleeper", process.pid)
         assert same is not None
-        with subprocess.Popen(module_command("services.embedded.guard"), stdin=subprocess.PIPE) as guard:
+        with subprocess.Popen(
+            module_command("services.embedded.guard"), stdin=subprocess.PIPE, env=module_environment(environment())
+        ) as guard:
             assert guard.stdin is not None
             guard.stdin.write(json.dumps([same.as_json()]).encode() + b"\n[{")
             guard.stdin.close()
@@ -107,7 +120,7 @@ async def test_what_cannot_live_is_given_up(tmp_path: Path) -> None:
 
 
 async def test_what_a_killed_holder_left_is_ended_by_the_next(tmp_path: Path) -> None:
-    with subprocess.Popen(SLEEPER) as process:
+    with running(SLEEPER) as process:
         same = known("sleeper", process.pid)
         assert same is not None
         DataDir.at(tmp_path).record([same])

@@ -17,12 +17,16 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from pydantic import SecretStr
+from sqlalchemy.engine import make_url
 
 from events.errors import SetupError
+from services.embedded.credentials import complete
 from services.embedded.datadir import DataDir, holder
 from services.embedded.engine import free_port
 from services.embedded.processes import Known, alive, end
-from services.settings import Settings
+from services.embedded.registration import add_department
+from services.settings import SERVICES, Settings
 from services.up import up
 
 READY_S = 120.0
@@ -150,13 +154,41 @@ async def test_killed_in_every_way_and_started_again(start: Starter, data_dir: P
     run = await start.ready()
 
     parts = start.parts
-    run.process.send_signal(signal.SIGINT)
+    os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does at Ctrl-C
     assert await run.rest() == 0
     assert run.lines[-1] == "Gestopt."
     assert not any("onverwacht" in line for line in run.lines)
+    for name in services:
+        assert "stopped at once" not in DataDir(data_dir).log(name).read_text()
     assert not any(alive(part) for part in parts.values())
     assert start.parts == {}
     assert holder(data_dir) is None
+
+
+@pytest.mark.timeout(300)
+async def test_servers_elsewhere_are_used_as_they_are(data_dir: Path, settings: Settings) -> None:
+    given = settings.model_copy(
+        update={
+            "database_url": settings.owner_database_url, "owner_database_url": "", "data_dir": data_dir,
+            "service_password": SecretStr(make_url(settings.database_url).password or ""),
+        }
+    )  # fmt: skip
+    lines: list[str] = []
+    work = asyncio.create_task(up(given, demo=False, report=lines.append))
+    await until(lambda: work.done() or any(line.startswith("ready ") for line in lines), READY_S)
+    assert not work.done(), work.result()
+    found = complete(Settings(data_dir=data_dir, database_url=settings.database_url, nats_url=settings.nats_url))
+    assert found.lookup_key == settings.lookup_key
+    source = "urn:nld:oin:1:systeem:a"
+    added = await add_department(settings.model_copy(update={"data_dir": data_dir}), "zorg", [source], ["*"])
+    assert added.nats_config is not None
+    assert added.nats_config["accounts"]["zorg"]["users"][0]["nkey"].startswith("U")
+    assert added.nats["nkey_seed"] not in json.dumps(added.nats_config)
+    assert DataDir(data_dir).left_over()
+    assert {part.name for part in DataDir(data_dir).left_over()} == set(SERVICES)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await work
+    assert lines[-1] == "Gestopt."
 
 
 async def refused(data_dir: Path, **settings: object) -> str:
@@ -185,7 +217,7 @@ async def test_a_directory_of_a_newer_version_is_left_alone(data_dir: Path) -> N
     data_dir.mkdir()
     (data_dir / "version").write_text("2\n")
     assert "nieuwere versie" in await refused(data_dir)
-    assert not (data_dir / "postgres").exists()
+    assert not DataDir(data_dir).postgres.exists()
 
 
 async def test_a_half_initialised_directory_is_told(data_dir: Path) -> None:
@@ -204,9 +236,14 @@ async def test_a_data_directory_that_is_a_file(data_dir: Path) -> None:
 
 async def test_a_full_disk_is_told_before_anything_is_made(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(data_dir.parent)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=50 * 2**20))
+    little = usage._replace(free=50 * 2**20)
+
+    def nearly_full(_: object) -> object:
+        return little
+
+    monkeypatch.setattr(shutil, "disk_usage", nearly_full)
     assert "50 MB vrij" in await refused(data_dir)
-    assert not (data_dir / "postgres").exists()
+    assert not DataDir(data_dir).postgres.exists()
 
 
 async def test_broken_credentials_are_told(data_dir: Path) -> None:

@@ -18,8 +18,6 @@ from projections.viewer import EVERYTHING, Viewer
 from tests.given import DELFT, HAAG, NPS, Book
 from tests.read_models import record
 
-pytest_plugins = ["tests.read_model_server"]
-
 NOW = datetime(2026, 6, 30, 10, tzinfo=UTC)
 OURS = Viewer(name="wmo", team="wmo")
 NOBODY = Viewer(name="nobody")

@@ -16,8 +16,6 @@ from projections.viewer import EVERYTHING, Viewer
 from tests.given import DELFT, HAAG, NPS, Book
 from tests.read_models import record
 
-pytest_plugins = ["tests.read_model_server"]
-
 OURS = Viewer(name="wmo", team="wmo")
 OTHERS = Viewer(name="jeugd", team="jeugd")
 

@@ -149,7 +149,8 @@ def test_no_title_shows_a_personal_field() -> None:
     token = "enc~e~1~/data~AAAA"
     data = {
         "person": token, "employee": token, "name": "Gemeente", "summary": token, "reason": "manual", "what": token,
-        "answer": token, "owner": token, "text": token, "comment": token, "respondent": token, "function": token, "layer": "board",
+        "answer": token, "owner": token, "text": token, "comment": token, "respondent": token, "function": token,
+        "layer": "board",
         "score": 3, "by": "us", "tier": "A", "until": "2026-01-01", "channel": "phone", "duration_min": 3,
         "our_layer": "board", "their_layer": "board", "cadence": {"mode": "rolling", "every": "P1M"},
     }  # fmt: skip

@@ -1,0 +1,119 @@
+"""A whole embedded instance as a user runs it: `relatieboek up` in a directory of its own, and the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from services.embedded.engine import free_port
+
+SERVICES = ("intake", "relation-view", "contact-alerts", "team-timeline", "api")
+Json = dict[str, Any]
+
+
+class Instance:
+    """One data directory. The clock stands still at what the start says."""
+
+    def __init__(self, where: Path) -> None:
+        self.where = where
+        self.port, self.nats_port = free_port(), free_port()
+        self.process: asyncio.subprocess.Process | None = None
+        self.said: list[str] = []
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        # Two cores carry a whole instance and its load; a terminal's width must not depend on who runs the tests.
+        return {**os.environ, "COLUMNS": "200"}
+
+    async def start(self, clock: str) -> None:
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.cli.main", "up", "--data-dir", str(self.where), "--port", str(self.port),
+            "--nats-port", str(self.nats_port), env={**self._environment, "RELATIEBOEK_CLOCK": clock},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        async with asyncio.timeout(120):
+            while line := (await self.process.stdout.readline()).decode():
+                self.said.append(line.rstrip())
+                if line.startswith("ready http"):
+                    break
+            else:
+                raise AssertionError("\n".join(self.said))
+        self._drain = asyncio.create_task(self._read(self.process.stdout))
+
+    async def _read(self, out: asyncio.StreamReader) -> None:
+        while line := await out.readline():
+            self.said.append(line.decode().rstrip())
+
+    async def stop(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGINT)
+            async with asyncio.timeout(60):
+                assert await self.process.wait() == 0, "\n".join(self.said)
+
+    async def run(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
+        """One command of the command line; what it prints on standard output."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.cli.main", *arguments, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE, env={**self._environment, "RELATIEBOEK_DATA_DIR": str(self.where)},
+        )  # fmt: skip
+        out, err = await process.communicate()
+        assert process.returncode in codes, f"{arguments} gave {process.returncode}: {err.decode()} {out.decode()[:2000]}"
+        return out.decode()
+
+    def pid_of(self, service: str) -> int | None:
+        assert self.process is not None
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                if child.cmdline()[-2:] == ["services.serve", service]:
+                    return child.pid
+            except psutil.NoSuchProcess:
+                continue
+        return None
+
+    async def kill(self, service: str) -> None:
+        """kill -9, then waits until the supervisor has another one that takes work."""
+        pid = self.pid_of(service)
+        assert pid is not None, f"{service} does not run"
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while self.pid_of(service) in (None, pid):
+                await asyncio.sleep(0.02)
+
+    @asynccontextmanager
+    async def http(self) -> AsyncGenerator[httpx.AsyncClient]:
+        token = json.loads((self.where / "credentials.json").read_text())["http"]["viewers"]["all"]
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.port}/v1", headers={"Authorization": f"Bearer {token}"}, timeout=60
+        ) as client:
+            yield client
+
+    async def settled(self, within_s: float = 120) -> int:
+        """Waits until every projection has all, nothing is parked, and two looks in a row agree; the head then."""
+        last = -1
+        async with asyncio.timeout(within_s), self.http() as client:
+            while True:
+                try:
+                    status: Json = (await client.get("/status")).json()
+                    head = status["log"]["head"]
+                    there = all(p["position"] == head and p["parked"] == 0 for p in status["projections"])
+                    if there and status["log"]["stream"] == head and status["intake"]["parked"] == 0:
+                        if head == last:
+                            return head
+                        last = head
+                    else:
+                        last = -1
+                except (httpx.HTTPError, KeyError):
+                    last = -1  # the api itself may be the one that was killed
+                # longer than a tick: what the alert service would still send it has sent by then
+                await asyncio.sleep(3)

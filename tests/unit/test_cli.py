@@ -1,0 +1,152 @@
+"""The command line without a book: its errors, exit codes and documents. Every error is one line, never a traceback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from events.catalog import TYPES
+from services.cli.main import app
+from services.settings import SERVICES
+
+WABO = "services/demo/data/receipt-wabo.csv.gz"
+MAPPING = "services/demo/mappings/wabo.toml"
+COMMANDS = [
+    "up",
+    "serve",
+    "send",
+    "import",
+    "status",
+    "relation",
+    "timeline",
+    "alerts",
+    "history",
+    "rebuild",
+    "rejected",
+    "parked",
+    "reconcile",
+    "schema",
+    "clock",
+    "department",
+    "migrate",
+]
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("NATS_URL", "DATABASE_URL", "RELATIEBOEK_URL", "RELATIEBOEK_VIEWER_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RELATIEBOEK_DATA_DIR", str(tmp_path / "var"))
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(app, list(arguments), input=stdin, catch_exceptions=False)
+
+
+def document(*arguments: str) -> Any:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert command in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["nope"], "Onbekende opdracht 'nope'"),
+        (["status", "--nope"], "Onbekende optie --nope"),
+        (["send"], "Er ontbreekt: FILE|-"),
+        (["import", "csv", "x.csv"], "Er ontbreekt een optie: --mapping"),
+        (["alerts", "--limit", "0"], "Ongeldige waarde voor --limit: moet minstens 1 zijn"),
+        (["alerts", "--limit", "veel"], "moet een heel getal zijn"),
+        (["timeline"], "kies één van --team en --relation"),
+        (["relation", "show", "gemeentecode:0518", "--as-of", "morgen"], "--as-of: schrijf een tijdstip"),
+        (["history", "gemeentecode:0518", "--known-at", "2026-01-01T10:00"], "--known-at: schrijf een tijdstip"),
+        (["status"], "Geen Relatieboek gevonden"),
+        (["relation", "list"], "Geen Relatieboek gevonden"),
+        (["rejected", "list"], "Geen Relatieboek gevonden"),
+        (["parked", "list"], "Geen Relatieboek gevonden"),
+        (["reconcile"], "Geen Relatieboek gevonden"),
+        (["department", "list"], "Geen Relatieboek gevonden"),
+        (["rebuild", "nope"], "Onbekend leesmodel nope"),
+        (["rebuild", "relation_view"], "Geen Relatieboek gevonden"),
+        (["clock", "advance", "--to", "morgen"], "--to: schrijf een tijdstip"),
+        (["send", "-"], "Geef --department"),
+        (["send", "-", "--department", "x", "--url", "nats://127.0.0.1:1"], "heeft hier geen sleutel"),
+        (["schema", "nope"], "Niet gevonden"),
+        (["serve", "nope"], "Welke dienst?"),
+        (["serve"], "Welke dienst?"),
+        (["migrate"], "DATABASE_URL"),
+        (["up", "--port", "99999"], "Ongeldige waarde voor --port"),
+        (["import", "csv", "none.csv", "--mapping", MAPPING, "--dry-run"], "none.csv is niet te lezen: bestaat niet"),
+        (["import", "csv", WABO, "--mapping", "none.toml", "--dry-run"], "Mapping none.toml is niet te lezen"),
+        (["import", "csv", WABO, "--mapping", WABO, "--dry-run"], "is geen geldige TOML"),
+        (
+            ["import", "ics", WABO, "--department", "d", "--relation", "gemeentecode:0518", "--dry-run"],
+            "is geen geldig agendabestand",
+        ),
+    ],
+)
+def test_an_error_is_one_line_that_says_what_to_do(arguments: list[str], wanted: str) -> None:
+    result = run(*arguments)
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert result.exit_code == 2, result.output
+    assert wanted in lines[-1]
+    assert len(lines) == 1
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+
+
+def test_without_a_server_on_the_port_it_says_where_it_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELATIEBOEK_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("RELATIEBOEK_VIEWER_TOKEN", "secret-token")
+    result = run("status")
+    assert result.exit_code == 2
+    assert "Relatieboek antwoordt niet op http://127.0.0.1:1" in result.stderr
+    assert "secret-token" not in result.output
+
+
+def test_a_damaged_credentials_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "credentials.json").write_text("{", encoding="utf-8")
+    result = run("status")
+    assert result.exit_code == 2
+    assert "credentials.json is beschadigd" in result.stderr
+
+
+def test_schemas_need_no_server(tmp_path: Path) -> None:
+    assert {t["type"] for t in document("schema", "--json")} == set(TYPES)
+    assert document("schema", "contact.held")["title"] == "nl.relatieboek.contact.held.v1"
+    assert document("schema", "nl.relatieboek.contact.held.v1") == document("schema", "contact.held.v1")
+    assert run("schema", "--all", str(tmp_path / "schemas")).exit_code == 0
+    assert {p.name for p in (tmp_path / "schemas").iterdir()} == {f"{name}.json" for name in TYPES}
+
+
+def test_the_documents_are_printed_without_a_server() -> None:
+    assert document("schema", "asyncapi")["asyncapi"].startswith("3.")
+    openapi = document("schema", "openapi")
+    assert openapi["openapi"].startswith("3.1")
+    assert any(path.endswith("/events") for path in openapi["paths"])
+
+
+def test_serve_names_the_services() -> None:
+    assert run("serve", "--list").stdout.split() == list(SERVICES)
+
+
+def test_a_dry_run_counts_and_lists_what_is_left_out(tmp_path: Path) -> None:
+    report = tmp_path / "left-out.csv"
+    result = run("import", "csv", WABO, "--mapping", MAPPING, "--dry-run", "--report", str(report))
+    assert result.exit_code == 0
+    assert "1435 gebeurtenissen zouden worden verstuurd, 7143 rijen niet meegegaan." in result.stderr
+    assert "T06 Determine necessity of stop advice" in result.stdout
+    assert len(report.read_text(encoding="utf-8").splitlines()) == 7144

@@ -1,0 +1,141 @@
+"""The demo's story: valid to the last event, the same every time, in an order in which nothing has to wait."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+
+from events.catalog import check
+from events.recorded import instant
+from services.demo.institution import DEPARTMENTS, TEAMS
+from services.demo.load import Parts, demo_events, sources
+from services.demo.registers import relations
+
+NOW = datetime(2026, 11, 22, 16, tzinfo=UTC)
+INSTITUTION = "0" * 20
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    return demo_events(NOW, INSTITUTION)
+
+
+@pytest.fixture(scope="module")
+def events(parts: Parts) -> list[dict[str, Any]]:
+    return [event for _, part in parts for event in part]
+
+
+def of_kind(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [e for e in events if e["type"] == f"nl.relatieboek.{kind}.v1"]
+
+
+def test_the_registers_are_whole() -> None:
+    kinds = Counter(r.kind for r in relations())
+    assert kinds == {"municipality": 342, "care_office": 31, "health_insurer": 7, "care_partner": 70}
+    assert len({r.identifier for r in relations()}) == 450
+    names = {r.identifier: r.name for r in relations()}
+    assert names["gemeentecode:0014"] == "Gemeente Groningen"
+    assert names["zorgkantoor:5532"] == "Zorgkantoor Midden-IJssel"
+    assert names["zorgkantoor:5506"] == "Zorgkantoor Apeldoorn/Zutphen e.o."
+
+
+def test_the_contracts_take_every_event(events: list[dict[str, Any]]) -> None:
+    for event in events:
+        check(event)
+    assert 5_000 < len(events) < 12_000
+
+
+def test_every_department_may_publish_what_it_publishes(parts: Parts) -> None:
+    by_name = {d.name: d for d in DEPARTMENTS}
+    for department, part in parts:
+        granted = by_name[department]
+        own = sources(granted, INSTITUTION)
+        for event in part:
+            kind = event["type"].removeprefix("nl.relatieboek.").removesuffix(".v1")
+            assert any(fnmatchcase(kind, glob) for glob in granted.types), (department, kind)
+            assert event["source"] in own
+
+
+def test_ids_are_unique_and_the_story_is_the_same_every_time(events: list[dict[str, Any]]) -> None:
+    assert len({(e["source"], e["id"]) for e in events}) == len(events)
+    assert [e for _, part in demo_events(NOW, INSTITUTION) for e in part] == events
+
+
+def test_nothing_that_happened_lies_ahead(events: list[dict[str, Any]]) -> None:
+    for event in events:
+        data = event["data"]
+        for name in ("occurred_at", "occurred_on"):
+            assert name not in data or instant(data[name]) <= NOW, event["id"]
+        assert instant(data.get("changes", {}).get("occurred_at", "2026-01-01")) <= NOW
+
+
+def test_each_event_comes_after_what_it_names(events: list[dict[str, Any]]) -> None:
+    needs = {
+        "contact.corrected": ("contact.held", "contact"), "contact.retracted": ("contact.held", "contact"),
+        "contact.cancelled": ("contact.planned", "contact"), "schedule.line_paused": ("schedule.line_set", "line"),
+        "schedule.line_ended": ("schedule.line_set", "line"), "commitment.fulfilled": ("commitment.made", "commitment"),
+        "commitment.broken": ("commitment.made", "commitment"), "plan.approved": ("plan.action_agreed", "plan"),
+        "team.member_joined": ("team.formed", "team"), "team.relation_assigned": ("team.formed", "team"),
+        "satisfaction.scored": ("satisfaction.instrument_defined", "instrument"),
+    }  # fmt: skip
+    known: set[tuple[str, str, str]] = set()
+    subjects: set[Any] = {"organisation"}
+    uuids = {r.identifier: r.subject for r in relations()}
+    for event in events:
+        kind = event["type"].removeprefix("nl.relatieboek.").removesuffix(".v1")
+        data, subject = event["data"], event["subject"]
+        if kind == "relation.registered":
+            subjects |= {subject, uuids.get(subject, subject)}
+        assert subject in subjects, event["id"]
+        for key in ("contact", "line", "commitment", "plan", "team", "instrument"):
+            if key in data:
+                known.add((kind, "" if key in {"team", "instrument"} else subject, f"{key} {data[key]}"))
+        if kind in needs:
+            before, key = needs[kind]
+            where = "" if key in {"team", "instrument"} else subject
+            assert (before, where, f"{key} {data[key]}") in known, event["id"]
+
+
+def test_ids_that_are_used_once_are_used_once(events: list[dict[str, Any]]) -> None:
+    for kind, key in (
+        ("contact.held", "contact"), ("commitment.made", "commitment"), ("satisfaction.scored", "response"),
+    ):  # fmt: skip
+        used = Counter((e["subject"], e["data"][key]) for e in of_kind(events, kind))
+        assert max(used.values()) == 1
+
+
+def test_scores_lie_on_their_scales_and_only_named_ones_name_someone(events: list[dict[str, Any]]) -> None:
+    scales = {e["data"]["instrument"]: e["data"] for e in of_kind(events, "satisfaction.instrument_defined")}
+    for event in of_kind(events, "satisfaction.scored"):
+        data = event["data"]
+        scale = scales[data["instrument"]]
+        assert scale["scale_min"] <= data["score"] <= scale["scale_max"]
+        assert data["anonymous"] != ("respondent" in data)
+
+
+def test_there_is_something_to_see(events: list[dict[str, Any]]) -> None:
+    kinds = Counter(e["type"].removeprefix("nl.relatieboek.") for e in events)
+    assert {t.team for t in TEAMS} == {e["data"]["team"] for e in of_kind(events, "team.relation_assigned")}
+    cadences = {e["data"]["cadence"]["mode"] for e in of_kind(events, "schedule.line_set")}
+    assert cadences == {"rolling", "quota"}
+    for kind in ("contact.corrected", "contact.retracted", "contact.planned", "contact.cancelled", "plan.approved"):
+        assert kinds[f"{kind}.v1"] > 0, kind
+    assert any(e.get("visibility") for e in events)
+    late = [
+        e
+        for e in of_kind(events, "contact.held")
+        if instant(e["time"]).date() > instant(e["data"]["occurred_at"]).date()
+    ]
+    assert late
+
+
+def test_a_day_later_it_is_another_story_of_the_same_shape(events: list[dict[str, Any]]) -> None:
+    later = [e for _, part in demo_events(datetime(2027, 3, 28, 1, 30, tzinfo=UTC), INSTITUTION) for e in part]
+    for event in later:
+        check(event)
+    assert later[0]["id"] == events[0]["id"]
+    assert later[0]["time"] != events[0]["time"]
