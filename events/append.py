@@ -397,6 +397,9 @@ class Ledger:
             document["conflicting"] = {"sequence": f"{decision.conflict:020d}"}
         sub = arrival.submission
         source, id_, type_ = (sub.source, sub.id, sub.type) if sub else (arrival.source, arrival.id, arrival.type)
+        if arrival.department == _OWN and decision.code == "conflict":
+            # The book's own services lost a race and evaluate again: nothing to keep, nothing to count.
+            return Verdict("rejected", id_, source, problem=document)
         patient = decision.code == "patient_data"
         key = None if patient else new_event_key()
         sealed = None if key is None else seal(key, arrival.raw, b"rejected")

@@ -14,7 +14,7 @@ import rfc8785
 
 
 def _plain(value: Any) -> bool:
-    kind: object = type(value)
+    kind: object = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind is str:
         return True
     if kind is dict:

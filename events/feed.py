@@ -123,12 +123,11 @@ class Feed:
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + idle_s
-        if not self._heard_at:
-            self._heard_at = loop.time()
         while True:
             if self._due <= 0 and len(self._got) < self._most:
                 self._due = self._most
                 await self._publish_ask()
+                self._heard_at = loop.time()  # without a request out, a silent server is a well-behaved one
             now = loop.time()
             if self._woken.is_set():
                 self._heard_at = now

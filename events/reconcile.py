@@ -67,13 +67,17 @@ def check_entries(rows: Iterable[Any], expected: int, chains: _Chains, report: R
         version, prev = chains.last.get(row["relation"], (0, GENESIS))
         if row["version"] != version + 1 or bytes(row["prev"]) != prev:
             report.differ(f"ledger: position {position} does not follow the chain of its relation")
-        event: dict[str, Any] = orjson.loads(row["payload"])
+        chains.last[row["relation"]] = (row["version"], bytes(row["leaf"]))
+        try:
+            event: dict[str, Any] = orjson.loads(row["payload"])
+        except orjson.JSONDecodeError:
+            report.differ(f"ledger: position {position} was altered: it cannot be read")
+            continue
         if leaf_hash(event, position, row["version"], bytes(row["prev"])) != bytes(row["leaf"]):
             report.differ(f"ledger: position {position} was altered: its leaf hash does not fit its content")
         same = ("source", "id", "type", "department", "relation")
         if any(event[name] != row[name] for name in same) or int(event["sequence"]) != position:
             report.differ(f"ledger: position {position} has columns that differ from its event")
-        chains.last[row["relation"]] = (row["version"], bytes(row["leaf"]))
     return expected
 
 

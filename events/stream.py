@@ -170,7 +170,7 @@ class Stream:
         """Only `reconcile --repair`, with the operations credential, may do this."""
         await self._api(f"STREAM.DELETE.{STREAM}", {})
 
-    async def ensure_department(self, department: str, *, max_bytes: int = 1 << 30) -> None:
+    async def ensure_department(self, department: str, *, max_bytes: int = 256 << 20) -> None:
         """A department's inbox and verdict streams. Made if absent, left as they are if there."""
         common: dict[str, Any] = {
             "storage": "file", "num_replicas": self._replicas, "max_msgs": -1, "max_bytes": max_bytes,

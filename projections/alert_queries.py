@@ -185,9 +185,7 @@ def _owner(tables: Tables) -> Any:
     return func.coalesce(tables["line"].c.owner, tables["relation"].c.owner, tables["alert"].c.owner)
 
 
-def _visible(
-    query: Query, tables: Tables, of: Any, viewer: Viewer, team: str | None, tier: str | None
-) -> Query:
+def _visible(query: Query, tables: Tables, of: Any, viewer: Viewer, team: str | None, tier: str | None) -> Query:
     """Narrowed to relations of a tier and a team, and to those that the viewer's team has now."""
     assignment = tables["assignment"]
     teams = [name for name in (team, None if viewer.everything else viewer.team or "") if name is not None]

@@ -285,5 +285,3 @@ def _turned(line: Row, bucket: Row | None, alert: Row, event: Recorded) -> Row:
         row["open"] = None
         row["last_overdue_on"] = alert["overdue_on"]
     return row
-
-

@@ -29,6 +29,10 @@ Connection = Any
 # Below this many rows of a table one pipelined round trip beats COPY into a temporary table (measured, 8 columns).
 _FEW_ROWS: Final = 64
 _DIALECT: Final = PGDialect_asyncpg()
+# A lease is a lock of its connection: a host that vanishes without a word must lose it within half a minute.
+_SESSION: Final = {
+    "jit": "off", "tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3",
+}  # fmt: skip
 _NOT_ASYNCPG: Final = ("prepared_statement_cache_size", "prepared_statement_name_func", "async_fallback",
                        "async_creator_fn")  # fmt: skip
 
@@ -58,7 +62,7 @@ async def connect(engine: AsyncEngine, *, name: str) -> Connection:
     arguments: dict[str, Any] = dict(engine.dialect.create_connect_args(engine.url)[1])
     for key in _NOT_ASYNCPG:
         arguments.pop(key, None)
-    settings = {**arguments.pop("server_settings", {}), "application_name": name, "jit": "off"}
+    settings = {**arguments.pop("server_settings", {}), **_SESSION, "application_name": name}
     untyped: Any = asyncpg
     connection: Connection = await untyped.connect(
         **arguments, server_settings=settings, timeout=10, command_timeout=120

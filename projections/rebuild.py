@@ -9,7 +9,7 @@ waits once more, so that no reader sees the projection go back. The build that w
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any, Final, Literal
@@ -119,7 +119,8 @@ async def _only_one(engine: AsyncEngine, projection: Projection) -> AsyncGenerat
         try:
             yield
         finally:
-            await conn.execute(sa.select(sa.func.pg_advisory_unlock(7231004, key)))
+            with suppress(DBAPIError, OSError):  # a connection that is gone holds no lock
+                await conn.execute(sa.select(sa.func.pg_advisory_unlock(7231004, key)))
 
 
 async def _drop(engine: AsyncEngine, projection: Projection, version: int) -> None:

@@ -46,41 +46,57 @@ changes = st.fixed_dictionaries(
 )
 cadences = st.sampled_from([{"mode": "rolling", "every": "P1M"}, {"mode": "quota", "times": 2, "per": "quarter"}])
 
-# Facts of which any order is possible.
-free: st.SearchStrategy[Kind] = st.one_of(
-    _of("relation.registered", name=st.sampled_from(["A", "B"]), kind="municipality", identifiers=[], occurred_on=days),
-    _of("relation.identifier_linked", scheme="kvk", value=few, occurred_on=days),
-    _of("relation.tier_assigned", tier=st.sampled_from(["A", "B"]), arguments=[], occurred_on=days),
-    _of("counterpart.added", person=few, name=st.text(max_size=2), layer=layers, occurred_on=days),
-    _of("team.relation_assigned", team=few, occurred_on=days),
-    _of("team.relation_unassigned", team=few, occurred_on=days),
-    _of("contact.planned", contact=few, starts_at=moments, ends_at=moments, channel=channels, ours=side, theirs=side),
-    _of("contact.rescheduled", contact=few, starts_at=moments, ends_at=moments),
-    _of("contact.cancelled", contact=few, occurred_at=moments),
-    _of("contact.no_show", contact=few, occurred_at=moments),
-    _of(
-        "schedule.line_set", line=few, our_layer=layers, their_layer=layers, cadence=cadences, starts_on=days,
-        grace_working_days=st.integers(0, 5), owner=few, occurred_on=days,
+# Facts of which any order is possible. A history is about one or two of these themes, so that facts of it meet.
+THEMES: list[st.SearchStrategy[Kind]] = [
+    st.one_of(
+        _of(
+            "relation.registered", name=st.sampled_from(["A", "B"]), kind="municipality", identifiers=[],
+            occurred_on=days,
+        ),
+        _of("relation.identifier_linked", scheme="kvk", value=few, occurred_on=days),
+        _of("relation.tier_assigned", tier=st.sampled_from(["A", "B"]), arguments=[], occurred_on=days),
+        _of("counterpart.added", person=few, name=st.text(max_size=2), layer=layers, occurred_on=days),
+        _of("team.relation_assigned", team=few, occurred_on=days),
+        _of("team.relation_unassigned", team=few, occurred_on=days),
     ),
-    _of("schedule.line_ended", line=few, occurred_on=days),
-    _of("schedule.line_paused", line=few, until=st.just("2026-12-01"), occurred_on=days),
-    _of("schedule.line_resumed", line=few, occurred_on=days),
-    _of("schedule.line_reassigned", line=few, owner=few, occurred_on=days),
-    _of(
-        "satisfaction.scored", response=few, instrument="nps-2026", score=st.integers(0, 10), anonymous=True,
-        occurred_on=days,
+    st.one_of(
+        _of(
+            "contact.planned", contact=few, starts_at=moments, ends_at=moments, channel=channels, ours=side,
+            theirs=side,
+        ),
+        _of("contact.rescheduled", contact=few, starts_at=moments, ends_at=moments),
+        _of("contact.cancelled", contact=few, occurred_at=moments),
+        _of("contact.no_show", contact=few, occurred_at=moments),
     ),
-    _of("plan.question_answered", plan=few, question=few, answer=few, occurred_on=days),
-    _of("plan.approved", plan=few, occurred_on=days),
-    _of("plan.action_agreed", plan="1", action=few, what=few, owner=few, due_on=days, occurred_on=days),
-    _of("plan.action_completed", plan="1", action=few, occurred_on=days),
-    _of(
-        "knowledge.item_recorded", item=st.sampled_from(["market", "issues"]), text=few, valid_until=days,
-        occurred_on=days,
+    st.one_of(
+        _of(
+            "schedule.line_set", line=few, our_layer=layers, their_layer=layers, cadence=cadences, starts_on=days,
+            grace_working_days=st.integers(0, 5), owner=few, occurred_on=days,
+        ),
+        _of("schedule.line_ended", line=few, occurred_on=days),
+        _of("schedule.line_paused", line=few, until=st.just("2026-12-01"), occurred_on=days),
+        _of("schedule.line_resumed", line=few, occurred_on=days),
+        _of("schedule.line_reassigned", line=few, owner=few, occurred_on=days),
     ),
-    _of("commitment.made", commitment=few, by="us", what=few, due_on=days, occurred_on=days),
-    _of("commitment.fulfilled", commitment=few, occurred_on=days),
-)  # fmt: skip
+    st.one_of(
+        _of(
+            "satisfaction.scored", response=few, instrument="nps-2026", score=st.integers(0, 10), anonymous=True,
+            occurred_on=days,
+        ),
+        _of(
+            "knowledge.item_recorded", item=st.sampled_from(["market", "issues"]), text=few, valid_until=days,
+            occurred_on=days,
+        ),
+        _of("commitment.made", commitment=few, by="us", what=few, due_on=days, occurred_on=days),
+        _of("commitment.fulfilled", commitment=few, occurred_on=days),
+    ),
+    st.one_of(
+        _of("plan.question_answered", plan=few, question=few, answer=few, occurred_on=days),
+        _of("plan.approved", plan=few, occurred_on=days),
+        _of("plan.action_agreed", plan="1", action=few, what=few, owner=few, due_on=days, occurred_on=days),
+        _of("plan.action_completed", plan="1", action=few, occurred_on=days),
+    ),
+]  # fmt: skip
 
 # A contact is held once; its corrections and its retraction come after it, since intake parks them until then.
 follow_ups: st.SearchStrategy[Kind] = st.one_of(
@@ -115,7 +131,8 @@ def books(draw: st.DrawFn) -> list[list[Recorded]]:
             group = [event("contact.held", held(contact, at, ours=ours, theirs=theirs, channel=channel), relation)]
             group += [event(kind, {"contact": contact, **data}, relation) for kind, data in after]
             groups.append(group)
-    for kind, data in draw(st.lists(free, max_size=25)):
+    themes = draw(st.lists(st.sampled_from(THEMES), min_size=1, max_size=2))
+    for kind, data in draw(st.lists(st.one_of(themes), min_size=2, max_size=20)):
         groups.append([event(kind, data, draw(st.sampled_from([HAAG, DELFT])))])
     return groups
 

@@ -67,7 +67,9 @@ CREATE TABLE ledger.rejected (
 );
 CREATE INDEX rejected_source_id ON ledger.rejected (source, id);
 CREATE INDEX rejected_department ON ledger.rejected (department, rejected_id);
-CREATE TABLE ledger.outbox (seq bigserial PRIMARY KEY, department text NOT NULL, position bigint, verdict jsonb NOT NULL);
+CREATE TABLE ledger.outbox (
+    seq bigserial PRIMARY KEY, department text NOT NULL, position bigint, verdict jsonb NOT NULL
+);
 CREATE TABLE ledger.head (
     one smallint PRIMARY KEY DEFAULT 1 CHECK (one = 1),
     position bigint NOT NULL DEFAULT 0,
@@ -95,7 +97,9 @@ CREATE TABLE ledger.department (
     created_at timestamptz NOT NULL,
     revoked_at timestamptz
 );
-CREATE TABLE ledger.viewer (name text PRIMARY KEY, team text, token_hash bytea NOT NULL, created_at timestamptz NOT NULL);
+CREATE TABLE ledger.viewer (
+    name text PRIMARY KEY, team text, token_hash bytea NOT NULL, created_at timestamptz NOT NULL
+);
 -- head and tally are rewritten with every batch: room on the page keeps those updates off the indexes
 ALTER TABLE ledger.head SET (fillfactor = 10);
 ALTER TABLE ledger.chain SET (fillfactor = 80);

@@ -28,6 +28,7 @@ from events.relay import Relay
 from events.verdict import Verdict, problem
 from services.health import ServiceState
 from services.intake.departments import Department, Departments, authority
+from services.strict_json import read_json
 
 log = structlog.get_logger(__name__)
 
@@ -42,10 +43,9 @@ def arrive(department: Department, sent: Any) -> Arrival:
     """One event as it came, checked by what needs no state: size, JSON, contract, authority. Never raises."""
     if isinstance(sent, bytes):
         try:
-            parsed: Any = orjson.loads(sent)
-        except orjson.JSONDecodeError as error:
-            detail = f"this is no JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-            return _refused(department, sent[:MOST_BYTES], {}, "schema", [FieldError("", detail)])
+            parsed: Any = read_json(sent)
+        except Invalid as invalid:
+            return _refused(department, sent[:MOST_BYTES], {}, invalid.code, invalid.errors)
     else:
         parsed, sent = sent, orjson.dumps(sent)
     attributes = _attributes(parsed)

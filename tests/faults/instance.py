@@ -37,10 +37,20 @@ class Instance:
 
     async def start(self, clock: str) -> None:
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.cli.main", "up", "--data-dir", str(self.where), "--port", str(self.port),
-            "--nats-port", str(self.nats_port), env={**self._environment, "RELATIEBOEK_CLOCK": clock},
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "services.cli.main",
+            "up",
+            "--data-dir",
+            str(self.where),
+            "--port",
+            str(self.port),
+            "--nats-port",
+            str(self.nats_port),
+            env={**self._environment, "RELATIEBOEK_CLOCK": clock},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
         assert self.process.stdout is not None
         async with asyncio.timeout(120):
             while line := (await self.process.stdout.readline()).decode():
@@ -64,11 +74,18 @@ class Instance:
     async def run(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         """One command of the command line; what it prints on standard output."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.cli.main", *arguments, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE, env={**self._environment, "RELATIEBOEK_DATA_DIR": str(self.where)},
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "services.cli.main",
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**self._environment, "RELATIEBOEK_DATA_DIR": str(self.where)},
+        )
         out, err = await process.communicate()
-        assert process.returncode in codes, f"{arguments} gave {process.returncode}: {err.decode()} {out.decode()[:2000]}"
+        assert process.returncode in codes, (
+            f"{arguments} gave {process.returncode}: {err.decode()} {out.decode()[:2000]}"
+        )
         return out.decode()
 
     def pid_of(self, service: str) -> int | None:

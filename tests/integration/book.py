@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import nats
 import orjson
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -71,6 +72,13 @@ class Department:
     async def send_all(self, events: Sequence[Json]) -> list[Json]:
         reply = await self.client.request(f"submit.{self.name}", orjson.dumps(list(events)), timeout=30)
         return orjson.loads(reply.data)
+
+
+async def listen(client: Client, subject: str, hear: Callable[[Msg], Awaitable[None]]) -> None:
+    """Subscribes, and returns once the server knows."""
+    untyped: Any = client
+    await untyped.subscribe(subject, cb=hear)
+    await client.flush()
 
 
 def registered(name: str = "Gemeente Den Haag", *identifiers: tuple[str, str]) -> Json:

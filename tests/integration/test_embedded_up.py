@@ -191,6 +191,14 @@ async def test_servers_elsewhere_are_used_as_they_are(data_dir: Path, settings: 
     assert lines[-1] == "Gestopt."
 
 
+def put(directory: Path, **files: str) -> None:
+    """Files in a directory that is made with them; `__` in a name is a `/`, `_` a dot."""
+    for name, content in files.items():
+        path = directory / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+
 async def refused(data_dir: Path, **settings: object) -> str:
     given = Settings.model_validate({"data_dir": data_dir, "port": free_port(), "nats_port": free_port(), **settings})
     lines: list[str] = []
@@ -214,21 +222,20 @@ async def test_a_taken_port_is_named(data_dir: Path, setting: str) -> None:
 
 
 async def test_a_directory_of_a_newer_version_is_left_alone(data_dir: Path) -> None:
-    data_dir.mkdir()
-    (data_dir / "version").write_text("2\n")
+    put(data_dir, version="2\n")
     assert "nieuwere versie" in await refused(data_dir)
     assert not DataDir(data_dir).postgres.exists()
 
 
 async def test_a_half_initialised_directory_is_told(data_dir: Path) -> None:
-    (data_dir / "postgres" / "base").mkdir(parents=True)
+    put(data_dir, postgres__base="")
     assert "onvolledig" in await refused(data_dir)
-    (data_dir / "version").write_text("1\n")
+    put(data_dir, version="1\n")
     assert "credentials.json ontbreekt" in await refused(data_dir)
 
 
 async def test_a_data_directory_that_is_a_file(data_dir: Path) -> None:
-    data_dir.write_text("")
+    put(data_dir.parent, var="")
     given = Settings(data_dir=data_dir, port=free_port(), nats_port=free_port())
     with pytest.raises(SetupError, match="--data-dir"):
         await up(given, demo=False, report=lambda _: None)
@@ -247,8 +254,7 @@ async def test_a_full_disk_is_told_before_anything_is_made(data_dir: Path, monke
 
 
 async def test_broken_credentials_are_told(data_dir: Path) -> None:
-    data_dir.mkdir()
-    (data_dir / "credentials.json").write_text("{")
+    put(data_dir, credentials_json="{")
     assert "beschadigd" in await refused(data_dir)
 
 

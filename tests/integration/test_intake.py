@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, cast
 
 import nats
 import orjson
@@ -23,7 +23,7 @@ from events.reconcile import reconcile, repair
 from events.stream import STREAM
 from services.settings import Settings
 from tests.conftest import AddDepartment
-from tests.integration.book import Department, connection, held, registered, running_intake, scalar
+from tests.integration.book import Department, connection, held, listen, registered, running_intake, scalar
 
 
 @pytest.fixture
@@ -54,16 +54,19 @@ async def test_an_event_is_in_ledger_and_stream_when_its_verdict_comes(
         payload = await conn.scalar(text("SELECT payload FROM ledger.entry"))
     message = await JetStreamContext(operations).get_msg(STREAM, seq=1)
     assert message.data == payload
-    headers: Any = message.headers
+    headers = cast("dict[str, str]", message.headers or {})  # pyright: ignore[reportUnknownMemberType]
     assert headers["Relatieboek-Leaf"] == verdict["leaf_hash"]
     assert headers["Relatieboek-Relation"] == verdict["relation"]
     assert message.subject == "relatieboek.relation.registered.crm"
-    assert leaf_hash(orjson.loads(message.data), 1, 1, bytes(32)).hex() == verdict["leaf_hash"]
+    assert leaf_hash(orjson.loads(payload), 1, 1, bytes(32)).hex() == verdict["leaf_hash"]
 
 
 async def test_sent_twice_is_a_duplicate_with_the_first_ones_place(crm: Department) -> None:
     event = crm.event("relation.registered", registered())
-    first, again = await crm.send(event), await crm.send({**event, "traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01"})
+    first, again = (
+        await crm.send(event),
+        await crm.send({**event, "traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01"}),
+    )
     assert again["verdict"] == "duplicate"
     assert (again["sequence"], again["leaf_hash"]) == (first["sequence"], first["leaf_hash"])
 
@@ -93,7 +96,7 @@ async def test_what_waits_is_accepted_by_itself_and_its_verdict_sent(
     async def hear(message: Msg) -> None:
         heard.put_nowait(orjson.loads(message.data))
 
-    await crm.client.subscribe("verdicts.crm", cb=hear)
+    await listen(crm.client, "verdicts.crm", hear)
     await crm.client.flush()
     late = crm.event("contact.held", held())
     corrected = crm.event(
@@ -148,7 +151,7 @@ async def test_the_inbox_takes_events_while_the_book_is_down(
         async def hear(message: Msg) -> None:
             heard.put_nowait(orjson.loads(message.data))
 
-        await client.subscribe("verdicts.crm", cb=hear)
+        await listen(client, "verdicts.crm", hear)
         await client.flush()
         events = [crm.event("relation.registered", registered()), crm.event("contact.held", held()), {"niets": 1}]
         for event in events:
@@ -162,8 +165,14 @@ async def test_the_inbox_takes_events_while_the_book_is_down(
 
 async def test_no_personal_data_in_the_clear(crm: Department, engine: AsyncEngine, settings: Settings) -> None:
     await crm.send(crm.event("relation.registered", registered()))
-    person = {"person": "p-geheim-81", "name": "Anna Geheim", "function": "Geheime adviseur", "layer": "board",
-              "decision_role": "decides", "occurred_on": "2026-01-06"}  # fmt: skip
+    person = {
+        "person": "p-geheim-81",
+        "name": "Anna Geheim",
+        "function": "Geheime adviseur",
+        "layer": "board",
+        "decision_role": "decides",
+        "occurred_on": "2026-01-06",
+    }
     assert (await crm.send(crm.event("counterpart.added", person)))["verdict"] == "accepted"
     assert (await crm.send(crm.event("contact.held", held())))["verdict"] == "accepted"
     assert (await crm.send(crm.event("contact.held", held("c-2"), "gemeentecode:9999")))["verdict"] == "parked"
@@ -243,7 +252,7 @@ async def test_a_lost_stream_is_noticed_and_filled_from_the_ledger(
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE ledger.entry SET payload = convert_to(replace(convert_from(payload, 'UTF8'), 'meeting', 'letters'), 'UTF8') WHERE position = 3",
+        "UPDATE ledger.entry SET payload = overlay(payload PLACING 'X' FROM 400) WHERE position = 3",
         "DELETE FROM ledger.entry WHERE position = 3",
         "UPDATE ledger.entry SET leaf = prev WHERE position = 3",
         "UPDATE ledger.entry SET department = 'hr' WHERE position = 3",
@@ -264,7 +273,7 @@ async def test_reconcile_finds_damage_in_the_ledger(
 async def test_bad_json_and_too_much_at_once_are_answered(crm: Department) -> None:
     assert (await crm.send(b"{kapot"))["problem"]["status"] == 400
     assert (await crm.send(b"[{kapot"))["problem"]["status"] == 400
-    [refused] = await crm.send_all([{}] * 1001)
+    [refused] = await crm.send_all([cast("dict[str, Any]", {})] * 1001)
     assert refused["problem"]["status"] == 413
     assert await crm.send_all([]) == []
     large = crm.event("relation.registered", registered("x" * 70_000))

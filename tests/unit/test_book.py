@@ -38,9 +38,16 @@ class Book:
         **attributes: Any,
     ) -> Decision:
         event = check(
-            {"specversion": "1.0", "id": str(self.position), "source": "urn:nld:oin:00000001234567890000:systeem:crm",
-             "type": f"nl.relatieboek.{kind}.v1", "subject": subject, "data": data, **attributes}
-        )  # fmt: skip
+            {
+                "specversion": "1.0",
+                "id": str(self.position),
+                "source": "urn:nld:oin:00000001234567890000:systeem:crm",
+                "type": f"nl.relatieboek.{kind}.v1",
+                "subject": subject,
+                "data": data,
+                **attributes,
+            }
+        )
         rule = RULES[kind]
         loaded = {k: self.things.get(k) for k in subject_keys(event, department)}
         relation = relation_of(event, department, loaded.get)
@@ -71,25 +78,51 @@ class Book:
 
 
 def registered(name: str = "Gemeente Den Haag", *identifiers: tuple[str, str]) -> dict[str, Any]:
-    return {"name": name, "kind": "municipality", "occurred_on": "2026-01-05",
-            "identifiers": [{"scheme": s, "value": v} for s, v in identifiers]}  # fmt: skip
+    return {
+        "name": name,
+        "kind": "municipality",
+        "occurred_on": "2026-01-05",
+        "identifiers": [{"scheme": s, "value": v} for s, v in identifiers],
+    }
 
 
 def held(contact: str = "c-1", at: str = "2026-02-03T10:00:00+01:00") -> dict[str, Any]:
-    return {"contact": contact, "occurred_at": at, "duration_min": 60, "channel": "meeting", "activity": "conversation",
-            "topics": ["wmo"], "ours": [{"employee": "e-12", "layer": "board"}],
-            "theirs": [{"person": "p-81", "layer": "board"}]}  # fmt: skip
+    return {
+        "contact": contact,
+        "occurred_at": at,
+        "duration_min": 60,
+        "channel": "meeting",
+        "activity": "conversation",
+        "topics": ["wmo"],
+        "ours": [{"employee": "e-12", "layer": "board"}],
+        "theirs": [{"person": "p-81", "layer": "board"}],
+    }
 
 
 LINE: dict[str, Any] = {
-    "line": "l-1", "our_layer": "board", "their_layer": "board", "cadence": {"mode": "rolling", "every": "P3M"},
-    "starts_on": "2026-01-01", "grace_working_days": 5, "owner": "e-12", "occurred_on": "2026-01-06",
-}  # fmt: skip
+    "line": "l-1",
+    "our_layer": "board",
+    "their_layer": "board",
+    "cadence": {"mode": "rolling", "every": "P3M"},
+    "starts_on": "2026-01-01",
+    "grace_working_days": 5,
+    "owner": "e-12",
+    "occurred_on": "2026-01-06",
+}
 INSTRUMENT: dict[str, Any] = {
-    "instrument": "nps-2026", "kind": "nps", "scale_min": 0, "scale_max": 10,
-    "bands": [{"name": "low", "from": 0, "to": 6}, {"name": "middle", "from": 7, "to": 8}, {"name": "high", "from": 9, "to": 10}],
-    "min_n": 5, "wording_version": 1, "occurred_on": "2026-01-01",
-}  # fmt: skip
+    "instrument": "nps-2026",
+    "kind": "nps",
+    "scale_min": 0,
+    "scale_max": 10,
+    "bands": [
+        {"name": "low", "from": 0, "to": 6},
+        {"name": "middle", "from": 7, "to": 8},
+        {"name": "high", "from": 9, "to": 10},
+    ],
+    "min_n": 5,
+    "wording_version": 1,
+    "occurred_on": "2026-01-01",
+}
 
 
 @pytest.fixture
@@ -146,17 +179,34 @@ def test_an_event_for_an_unknown_relation_waits_for_it() -> None:
 @pytest.mark.parametrize(
     ("kind", "data", "code"),
     [
-        ("contact.corrected", {"contact": "c-9", "changes": {"duration_min": 30}, "reason": "x", "occurred_at": "2026-02-05T09:00:00+01:00"}, "unknown_contact"),
-        ("contact.retracted", {"contact": "c-9", "reason": "x", "occurred_at": "2026-02-05T09:00:00+01:00"}, "unknown_contact"),
+        (
+            "contact.corrected",
+            {
+                "contact": "c-9",
+                "changes": {"duration_min": 30},
+                "reason": "x",
+                "occurred_at": "2026-02-05T09:00:00+01:00",
+            },
+            "unknown_contact",
+        ),
+        (
+            "contact.retracted",
+            {"contact": "c-9", "reason": "x", "occurred_at": "2026-02-05T09:00:00+01:00"},
+            "unknown_contact",
+        ),
         ("contact.cancelled", {"contact": "c-9", "occurred_at": "2026-02-02T16:00:00+01:00"}, "unknown_contact"),
         ("schedule.line_paused", {"line": "l-9", "until": "2026-06-01", "occurred_on": "2026-03-01"}, "unknown_line"),
         ("schedule.line_ended", {"line": "l-9", "occurred_on": "2026-03-01"}, "unknown_line"),
         ("plan.approved", {"plan": "2026", "occurred_on": "2026-01-20"}, "unknown_plan"),
         ("team.relation_assigned", {"team": "wmo", "occurred_on": "2026-01-06"}, "unknown_team"),
         ("commitment.fulfilled", {"commitment": "k-9", "occurred_on": "2026-01-20"}, "unknown_commitment"),
-        ("satisfaction.scored", {"response": "r-1", "instrument": "nps-2026", "score": 8, "anonymous": True, "occurred_on": "2026-02-10"}, "unknown_instrument"),
+        (
+            "satisfaction.scored",
+            {"response": "r-1", "instrument": "nps-2026", "score": 8, "anonymous": True, "occurred_on": "2026-02-10"},
+            "unknown_instrument",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_names_the_unknown_is_parked_under_that_name(
     book: Book, kind: str, data: dict[str, Any], code: str
 ) -> None:
@@ -171,8 +221,14 @@ def test_a_contact_is_held_once(book: Book) -> None:
 
 
 def test_a_planned_contact_may_be_held(book: Book) -> None:
-    planned = {"contact": "c-1", "starts_at": "2026-02-03T10:00:00+01:00", "ends_at": "2026-02-03T11:00:00+01:00",
-               "channel": "meeting", "ours": [{"layer": "board"}], "theirs": [{"layer": "board"}]}  # fmt: skip
+    planned = {
+        "contact": "c-1",
+        "starts_at": "2026-02-03T10:00:00+01:00",
+        "ends_at": "2026-02-03T11:00:00+01:00",
+        "channel": "meeting",
+        "ours": [{"layer": "board"}],
+        "theirs": [{"layer": "board"}],
+    }
     book.accept("contact.planned", planned)
     book.accept("contact.held", held())
 
@@ -252,10 +308,18 @@ def test_an_alert_conflicts_with_a_contact_that_it_did_not_see(book: Book) -> No
     book.accept("schedule.line_set", LINE)  # version 2
     book.accept("contact.held", held())  # version 3
     alert = {
-        "alert": "0b0f0a3e-3c7f-5b1e-8d0e-8a6d8b0f5a11", "rule": "contact_overdue", "rule_version": 1, "line": "l-1",
-        "due_on": "2026-05-04", "overdue_on": "2026-05-12", "last_ok_on": "2026-05-11", "evidence": [3], "level": 0,
-        "silent": False, "occurred_on": "2026-06-30",
-    }  # fmt: skip
+        "alert": "0b0f0a3e-3c7f-5b1e-8d0e-8a6d8b0f5a11",
+        "rule": "contact_overdue",
+        "rule_version": 1,
+        "line": "l-1",
+        "due_on": "2026-05-04",
+        "overdue_on": "2026-05-12",
+        "last_ok_on": "2026-05-11",
+        "evidence": [3],
+        "level": 0,
+        "silent": False,
+        "occurred_on": "2026-06-30",
+    }
     assert book.reject("alert.raised", alert, department="relatieboek", expectedversion=2).code == "conflict"
     book.accept("alert.raised", alert, department="relatieboek", expectedversion=3)
     second = {**alert, "alert": "1b0f0a3e-3c7f-5b1e-8d0e-8a6d8b0f5a11"}
