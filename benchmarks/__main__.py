@@ -14,19 +14,54 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks import intake
-from benchmarks.load import Load
+from benchmarks import catchup, intake, rebuild, tick, visible
+from benchmarks.load import Load, in_arrays, send_array
 from benchmarks.results import STDERR, Results
-from benchmarks.servers import book
+from benchmarks.servers import Rig, book
 
-PARTS: Final = ("intake",)
+PARTS: Final = ("intake", "catchup", "rebuild", "visible", "tick")
 
 
 async def run(parts: Sequence[str], results: Results, *, full: bool) -> None:
-    async with book() as rig:
-        load = Load(rig.source)
-        async with rig.service("intake"):
-            await intake.measure(rig, load, results, events=40_000, peer_events=10_000)
+    """One book for intake, catch-up and rebuild, which needs what those before it filled; one each for the others."""
+    if {"intake", "catchup", "rebuild"} & set(parts):
+        async with book() as rig:
+            await _stream_parts(rig, parts, results, full=full)
+    if "visible" in parts:
+        STDERR.rule("visible")
+        async with book() as rig, rig.service("intake"):
+            load = Load(rig.source)
+            async with rig.connect_department() as nc:
+                for body in in_arrays([*load.structure(), *load.contacts(5_000)]):
+                    await send_array(nc, body)
+            await visible.measure(rig, load, results, seconds=20)
+    if "tick" in parts:
+        STDERR.rule("tick")
+        async with book() as rig, rig.service("intake"):
+            await tick.measure(rig, results, lines=200_000 if full else 100_000)
+
+
+async def _stream_parts(rig: Rig, parts: Sequence[str], results: Results, *, full: bool) -> None:
+    load = Load(rig.source)
+    async with rig.service("intake"), rig.connect_department() as nc:
+        if "intake" in parts:
+            STDERR.rule("intake")
+            await intake.measure(rig, load, results, events=40_000, peer_events=20_000)
+        else:
+            for body in in_arrays(list(load.structure())):
+                await send_array(nc, body)
+            await intake.fill(nc, load, 40_000)
+        if "catchup" in parts:
+            STDERR.rule("catch-up")
+            await intake.fill(nc, load, 20_000)
+    if "catchup" in parts:
+        await catchup.measure(rig, results, slow_events=5_000 if not full else 20_000)
+    if "rebuild" in parts:
+        STDERR.rule("rebuild")
+        async with rig.service("intake"), rig.connect_department() as nc:
+            for _ in range(9 if full else 2):
+                await intake.fill(nc, load, 50_000)
+        await rebuild.measure(rig, results)
 
 
 def main() -> None:

@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
+
+import msgspec
 
 from events.catalog import Submission
 from events.errors import FieldError
@@ -21,15 +24,14 @@ from events.recorded import ORGANISATION
 Value = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
+# Thing, Accept and Case are made for every event: a Struct costs a quarter of what a frozen dataclass costs.
+class Thing(msgspec.Struct, frozen=True):
     value: Value
     version: int
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class Accept:
+class Accept(msgspec.Struct, frozen=True):
     """`relation` is the relation's UUID or `organisation`; `touched` the new values of the things that it changes."""
 
     relation: str
@@ -63,8 +65,7 @@ Look = Callable[[str], Thing | None]
 Pseudonym = Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(msgspec.Struct, frozen=True):
     """One event before its judge: the submission, its department and relation, and what is known."""
 
     event: Submission
@@ -109,13 +110,24 @@ class Rule:
 
 def key_from(template: str, event: Submission, relation: str, pseudonym: Pseudonym) -> str:
     """Fills a key template. A field that names a person goes in as a pseudonym: keys are stored in the clear."""
-    out = template.replace("{relation}", relation)
-    while (start := out.find("{")) >= 0:
-        end = out.index("}", start)
-        name = out[start + 1 : end]
-        value = pseudonym(str(event.data[name[1:]])) if name[0] == "#" else str(event.data[name])
-        out = out[:start] + value.replace("{", "%7B") + out[end + 1 :]
+    parts = _parts(template)
+    out = parts[0]
+    for at in range(1, len(parts), 2):
+        name = parts[at]
+        if name == "relation":
+            out += relation
+        elif name[0] == "#":
+            out += pseudonym(str(event.data[name[1:]]))
+        else:
+            out += str(event.data[name])
+        out += parts[at + 1]
     return out
+
+
+@cache
+def _parts(template: str) -> tuple[str, ...]:
+    """Text, field, text, field, …, text. Only the templates of the rules come here."""
+    return tuple(template.replace("}", "{").split("{"))
 
 
 def subject_keys(event: Submission, department: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
@@ -22,6 +23,7 @@ def identifier_key(scheme: str, value: str, department: str) -> str:
     return f"identifier:local:{department}:{value}" if scheme == "local" else f"identifier:{scheme}:{value}"
 
 
+@lru_cache(16_384)
 def subject_key(subject: str, department: str) -> str:
     """The key that a subject resolves by: a relation's own for a UUID, else its identifier's."""
     if is_uuid(subject):

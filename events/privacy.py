@@ -14,11 +14,11 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
+import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events.canonical import canonical
 from events.tables import entry, event_key, person_key
 
 Kind = Literal["person", "employee"]
@@ -60,7 +60,7 @@ def content_mac(key: bytes, content: bytes) -> bytes:
 
 
 def aad_of(type_: str, source: str, id_: str, pointer: str) -> bytes:
-    return canonical([type_, source, id_, pointer])
+    return orjson.dumps([type_, source, id_, pointer])  # texts in a list: as RFC 8785 has them
 
 
 def text_token(key: bytes, position: int, pointer: str, aad: bytes, plain: str, ref: str | None = None) -> str:

@@ -33,9 +33,11 @@ class Relay:
         self._stream = stream
         self._conn: Connection | None = None
         self._ahead: dict[int, Stored] = {}
+        self._created: str | None = None
         self.relayed = 0
         self.head = 0
         self.diverged: Diverged | None = None
+        self.opened = False
         self.moved: Callable[[], None] = lambda: None
 
     @property
@@ -50,7 +52,7 @@ class Relay:
         conn = await self._connection()
         row = await conn.fetchrow("SELECT position, stream_created FROM ledger.head")
         assert row is not None
-        self.head, created = row["position"], row["stream_created"]
+        self.head, created = max(self.head, row["position"]), row["stream_created"]
         try:
             state = await self._stream.state()
         except NotFoundError:
@@ -66,10 +68,10 @@ class Relay:
                 "UPDATE ledger.head SET stream_created = coalesce(stream_created, $1) RETURNING stream_created",
                 state.created,
             )
-        if created != state.created:
-            raise Diverged("the stream was replaced; 'relatieboek reconcile --repair' fills it from the ledger")
+        self._created = created
         await self._check(state)
         self.relayed = state.last
+        self.opened, self.diverged = True, None
 
     async def close(self) -> None:
         if self._conn is not None:
@@ -82,7 +84,9 @@ class Relay:
         return self._conn
 
     async def _check(self, state: StreamState) -> None:
-        """The stream is dense from 1, and its last message is the ledger's at that position."""
+        """It is the ledger's stream, dense from 1, and its last message is the ledger's at that position."""
+        if state.created != self._created:
+            raise Diverged("the stream was replaced; 'relatieboek reconcile --repair' fills it from the ledger")
         if state.deleted or (state.messages and state.first != 1) or state.messages != state.last:
             raise Diverged(f"the stream has gaps: {state.messages} messages up to {state.last}", state.first)
         if state.last == 0:

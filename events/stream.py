@@ -171,7 +171,7 @@ class Stream:
         await self._api(f"STREAM.DELETE.{STREAM}", {})
 
     async def ensure_department(self, department: str, *, max_bytes: int = 256 << 20) -> None:
-        """A department's inbox and verdict streams. Made if absent, left as they are if there."""
+        """A department's inbox and verdict streams, and its pull consumer on the latter. Made if absent, else left."""
         common: dict[str, Any] = {
             "storage": "file", "num_replicas": self._replicas, "max_msgs": -1, "max_bytes": max_bytes,
             "max_consumers": -1, "max_msg_size": 8 << 20,
@@ -187,3 +187,13 @@ class Stream:
                 await self._api(f"STREAM.INFO.{stream['name']}", {})
             except NotFoundError:
                 await self._api(f"STREAM.CREATE.{stream['name']}", common | stream)
+        await self._api(
+            f"CONSUMER.DURABLE.CREATE.VERDICTS_{department}.{department}",
+            {
+                "stream_name": f"VERDICTS_{department}",
+                "config": {
+                    "durable_name": department, "ack_policy": "explicit", "ack_wait": 60_000_000_000,
+                    "max_ack_pending": 10_000, "description": "the department's own reader of its verdicts",
+                },
+            },
+        )  # fmt: skip

@@ -18,6 +18,7 @@ from events.clock import book_now
 from events.errors import FieldError, Invalid, NotFound
 from events.recorded import AMSTERDAM, ORGANISATION, Recorded, day_end, local_date
 from projections import relation_view, team_timeline
+from projections.line_state import DEFAULT_RULES, Rules
 from projections.relation_present import present
 from projections.rows import MemoryRows, fold
 from projections.timeline_titles import RESTRICTED, Language, title
@@ -105,6 +106,7 @@ async def relation_as_of(
     known_at: KnownAt = None,
     *,
     viewer: Viewer = EVERYTHING,
+    rules: Rules = DEFAULT_RULES,
 ) -> dict[str, Any] | None:
     """The relation view (as `GET /v1/relations/{id}`) as it was at D, as known at K; None when there was none.
 
@@ -121,7 +123,7 @@ async def relation_as_of(
     if not own or relation == ORGANISATION:
         return None
     now = bounds.occurred or await _known_instant(conn, known_at, own)
-    return present(fold(relation_view.PROJECTION, events), relation, now, position=own[-1].position)
+    return present(fold(relation_view.PROJECTION, events), relation, now, position=own[-1].position, rules=rules)
 
 
 async def _known_instant(conn: AsyncConnection, known_at: KnownAt, own: Sequence[Recorded]) -> datetime:

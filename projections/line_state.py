@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
-from projections.due import LineState, evaluate
+from projections.due import LEAD_WORKING_DAYS, LineState, evaluate
 from projections.layers import pairs_in
 from projections.rows import Row
 from projections.schedule_line import Line, Meeting, Pause, Qualifying, cadence_of, qualifies
 from projections.working_calendar import WorkingCalendar
+
+# One for all: it keeps the years that it computed.
+_CALENDAR: Final = WorkingCalendar()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is configured of the due rules: working days, and how long before its due date a line shows as due."""
+
+    calendar: WorkingCalendar = _CALENDAR
+    lead_working_days: int = LEAD_WORKING_DAYS
+
+
+DEFAULT_RULES: Final = Rules()
 
 
 def line_of(row: Row) -> Line:
@@ -34,7 +49,11 @@ def line_of(row: Row) -> Line:
 
 
 def schedule_of(
-    lines: Sequence[Row], contacts: Sequence[Row], open_alerts: Sequence[Row], now: datetime, calendar: WorkingCalendar
+    lines: Sequence[Row],
+    contacts: Sequence[Row],
+    open_alerts: Sequence[Row],
+    now: datetime,
+    rules: Rules,
 ) -> list[dict[str, Any]]:
     """The schedule of one relation: a JSON object a line, in the order of the line ids; lines not set yet left out."""
     pairs = {c["contact"]: frozenset(pairs_in(c["pairs"])) for c in contacts}
@@ -61,7 +80,8 @@ def schedule_of(
             [Qualifying(on=day, position=0) for day in on],
             meetings,
             now,
-            calendar,
+            rules.calendar,
+            lead_working_days=rules.lead_working_days,
             escalated=alert is not None and alert["level"] > 0,
             snoozed_until=None if alert is None else alert["snoozed_until"],
         )

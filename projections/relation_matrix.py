@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from events.recorded import local_date
 from projections.layers import LAYERS, pair_bit
+from projections.line_state import DEFAULT_RULES, Rules
 from projections.relation_present import counterparts_of, local_iso, present, year_before
 from projections.rows import Row, Rows
 
@@ -16,14 +17,14 @@ _NOT_OWED: Final = frozenset({"ended", "paused", "not_started"})
 _LATE: Final = frozenset({"overdue", "escalated"})
 
 
-def matrix_of(rows: Rows, relation: str, now: datetime) -> dict[str, Any] | None:
+def matrix_of(rows: Rows, relation: str, now: datetime, rules: Rules = DEFAULT_RULES) -> dict[str, Any] | None:
     """Required (schedule lines) against actual (contacts of the last twelve months) per layer pair; None: no relation.
 
     A cell's `state`: `covered` (asked for, and there was contact), `late` (there was, but a line is overdue), `gap`
     (asked for, and no contact that counts for its lines in twelve months), `extra` (contact that no line asks for).
     Cells with neither are left out. `gaps` are the cells that are a gap, plus vacant lines.
     """
-    seen = present(rows, relation, now)
+    seen = present(rows, relation, now, rules=rules)
     if seen is None:
         return None
     today = local_date(now)

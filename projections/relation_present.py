@@ -9,18 +9,15 @@ from typing import Any, Final
 
 from events.recorded import AMSTERDAM, local_date
 from projections.layers import pairs_in
-from projections.line_state import schedule_of
+from projections.line_state import DEFAULT_RULES, Rules, schedule_of
 from projections.rows import Row, Rows
 from projections.satisfaction import figures
-from projections.working_calendar import WorkingCalendar
 
 # SPEC section 3: 7 general items and 6 items of outlook; `history` is the stream itself, so it is always there.
 KNOWLEDGE_ITEMS: Final = (
     "history", "objectives", "issues", "critical_success_factors", "facts_and_figures", "contacts_and_matrix",
     "position", "market", "competition", "strategy", "direction", "need_for_our_services", "specific_wishes",
 )  # fmt: skip
-# One for all calls: it keeps the years that it computed.
-_CALENDAR: Final = WorkingCalendar()
 _QUESTIONS: Final = frozenset(str(n) for n in range(1, 11))
 
 
@@ -38,7 +35,7 @@ def local_iso(at: datetime | None) -> str | None:
 
 
 def present(
-    rows: Rows, relation: str, now: datetime, *, position: int = 0, calendar: WorkingCalendar | None = None
+    rows: Rows, relation: str, now: datetime, *, position: int = 0, rules: Rules = DEFAULT_RULES
 ) -> dict[str, Any] | None:
     """The JSON of `GET /v1/relations/{id}`, or None when the relation is not registered.
 
@@ -50,7 +47,7 @@ def present(
     today = local_date(now)
     contacts = rows.group("contact", relation)
     alerts = [a for a in rows.group("alert", relation) if a["state"] == "open"]
-    schedule = schedule_of(rows.group("line", relation), contacts, alerts, now, calendar or _CALENDAR)
+    schedule = schedule_of(rows.group("line", relation), contacts, alerts, now, rules)
     responses = rows.group("response", relation)
     instruments = {i: rows.group("instrument", i) for i in {r["instrument"] for r in responses}}
     due = [line["due_on"] for line in schedule if line["due_on"] is not None and line["state"] != "ended"]

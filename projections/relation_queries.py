@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.errors import FieldError, Invalid
 from events.recorded import local_date
+from projections.line_state import DEFAULT_RULES, Rules
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.relation_matrix import matrix_of
 from projections.relation_present import alert_of, head_of, local_iso, present, year_before
@@ -48,28 +49,28 @@ _SCOPE: Final = "relations"
 
 
 async def show(
-    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING
+    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING, rules: Rules = DEFAULT_RULES
 ) -> dict[str, Any] | None:
     """The JSON of `GET /v1/relations/{id}`; None when there is no such relation for this viewer."""
     build = await live(conn, PROJECTION)
     rows = await load(conn, build, relation, viewer)
-    return None if rows is None else present(rows, relation, now, position=build.position)
+    return None if rows is None else present(rows, relation, now, position=build.position, rules=rules)
 
 
 async def matrix(
-    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING
+    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING, rules: Rules = DEFAULT_RULES
 ) -> dict[str, Any] | None:
     """The relation matrix (see `matrix_of`), or None."""
     build = await live(conn, PROJECTION)
     rows = await load(conn, build, relation, viewer)
-    return None if rows is None else matrix_of(rows, relation, now)
+    return None if rows is None else matrix_of(rows, relation, now, rules)
 
 
 async def schedule(
-    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING
+    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING, rules: Rules = DEFAULT_RULES
 ) -> list[dict[str, Any]] | None:
     """The schedule lines of a relation with their states, in the order of the line ids, or None."""
-    seen = await show(conn, relation, now, viewer)
+    seen = await show(conn, relation, now, viewer, rules)
     return None if seen is None else seen["schedule"]
 
 

@@ -114,6 +114,7 @@ class Runner:
             )  # fmt: skip
             async with feed as messages:
                 self._tell("ready", None)
+                await set_paused(self._engine, self._projection, None)
                 log.info("following", projection=self._projection.name, build=build.version, position=build.position)
                 await build.follow(messages, self._watch, care=self._care, idle_s=self._idle_s)
         finally:

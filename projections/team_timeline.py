@@ -76,6 +76,9 @@ contact = Table(
     Column("stamps", JSONB, nullable=False, comment="of the five before"),
 )
 
+# Columns that the index of the primary key holds too, so that filters read the index only.
+BESIDE_KEY: Final = ("department", "family", "role", "restricted", "layers", "contact")
+
 # The primary key is the order of a relation's timeline, so that paging needs no second index for it.
 entry = Table(
     "entry",
@@ -97,8 +100,7 @@ entry = Table(
         "relation",
         "occurred_at",
         "position",
-        # So that filters read the index only; timeline_queries names the same columns.
-        postgresql_include=["department", "family", "role", "restricted", "layers", "contact"],
+        postgresql_include=list(BESIDE_KEY),
     ),
     Index("entry_position", "position"),
 )

@@ -29,7 +29,7 @@ from events.errors import FieldError, Invalid
 from events.recorded import AMSTERDAM, day_end
 from projections.layers import LAYERS, layer_bit
 from projections.store import Live
-from projections.team_timeline import INHERITING
+from projections.team_timeline import BESIDE_KEY, INHERITING
 from projections.viewer import Viewer, hidden_bits
 
 # Rows taken of each relation at first. Few relations fill a page alone; those that might are asked again in full.
@@ -37,9 +37,7 @@ _FIRST_TAKE: Final = 8
 MAX_FILTER_CHARS: Final = 200
 _YEARS: Final = (1900, 2200)
 # What the primary key's index holds of an entry: passing one over reads the index only.
-_IN_INDEX: Final = (
-    "relation", "occurred_at", "position", "department", "family", "role", "restricted", "layers", "contact",
-)  # fmt: skip
+_IN_INDEX: Final = ("relation", "occurred_at", "position", *BESIDE_KEY)
 
 
 @dataclass(frozen=True, slots=True)

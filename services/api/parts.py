@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from events.privacy import Privacy
+from projections.line_state import Rules
 from projections.working_calendar import WorkingCalendar
 from services.access import Access
 from services.api.live import Hub
@@ -29,6 +30,11 @@ class Parts:
     hub: Hub
     calendar: WorkingCalendar
     registry: CollectorRegistry
+
+    @property
+    def rules(self) -> Rules:
+        """The due rules as this institution has them, for every state that is shown."""
+        return Rules(self.calendar, self.settings.default_lead_days)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:

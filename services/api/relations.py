@@ -59,9 +59,9 @@ async def show_one(id: str, parts: HasParts, viewer: Reader, asked: Annotated[As
     async with parts.reading() as conn:
         relation = await relation_named(conn, id)
         if asked.as_of is None and asked.known_at is None:
-            seen = await _seen(conn, relation, viewer)
+            seen = await _seen(parts, conn, relation, viewer)
         else:
-            seen = await relation_as_of(conn, relation, asked.as_of, asked.known_at, viewer=viewer)
+            seen = await relation_as_of(conn, relation, asked.as_of, asked.known_at, viewer=viewer, rules=parts.rules)
             if seen is None:
                 raise NotFound("The book did not know this relation then.")
         document = await parts.privacy.reveal(conn, seen)
@@ -92,7 +92,7 @@ async def full_history(
 async def show_matrix(id: str, parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
     """Who has contact with whom: layer by layer, what is asked for, what happened, and where the gaps are."""
     async with parts.reading() as conn:
-        found = await matrix(conn, await relation_named(conn, id), await book_now(conn), viewer)
+        found = await matrix(conn, await relation_named(conn, id), await book_now(conn), viewer, parts.rules)
         if found is None:
             raise NotFound("No such relation, or not one of yours.")
         document = await parts.privacy.reveal(conn, found)
@@ -131,9 +131,9 @@ async def history_response(
     return list_response(request, items, None, {**(more or {}), "relation": relation})
 
 
-async def _seen(conn: AsyncConnection, relation: str, viewer: Viewer) -> dict[str, Any]:
+async def _seen(parts: Parts, conn: AsyncConnection, relation: str, viewer: Viewer) -> dict[str, Any]:
     """The relation as this viewer sees it now. Raises NotFound for what is not there or not this viewer's."""
-    found = await show(conn, relation, await book_now(conn), viewer)
+    found = await show(conn, relation, await book_now(conn), viewer, parts.rules)
     if found is None:
         raise NotFound("No such relation, or not one of yours.")
     return found
@@ -141,5 +141,5 @@ async def _seen(conn: AsyncConnection, relation: str, viewer: Viewer) -> dict[st
 
 async def _revealed(parts: Parts, viewer: Viewer, id_: str) -> Mapping[str, Any]:
     async with parts.reading() as conn:
-        seen = await _seen(conn, await relation_named(conn, id_), viewer)
+        seen = await _seen(parts, conn, await relation_named(conn, id_), viewer)
         return await parts.privacy.reveal(conn, seen)

@@ -41,20 +41,19 @@ def rebuild(
     from events.feed import StreamReader
     from projections.rebuild import Progress as Step
     from projections.rebuild import rebuild as build_anew
-    from projections.registry import PROJECTIONS
+    from projections.registry import PROJECTIONS, projections_of
 
     name = projection.replace("-", "_")
     if name not in PROJECTIONS:
         raise SetupError(f"Onbekend leesmodel {projection}. Er zijn: {', '.join(PROJECTIONS)}.")
     settings = find(data_dir).complete()
+    models = projections_of(good_friday_free=settings.good_friday_free, lead_working_days=settings.default_lead_days)
 
     async def run(tell: Callable[[Step], None]) -> Any:
         engine = create_async_engine(settings.database_url, hide_parameters=True)
         try:
             async with _nats(settings, settings.nats_seed) as client:
-                return await build_anew(
-                    engine, StreamReader(client), PROJECTIONS[name], diff_only=diff, on_progress=tell
-                )
+                return await build_anew(engine, StreamReader(client), models[name], diff_only=diff, on_progress=tell)
         finally:
             await engine.dispose()
 
@@ -91,10 +90,11 @@ def reconcile(
     from events import reconcile as book
     from events.feed import StreamReader
     from projections.rebuild import rebuild as build_anew
-    from projections.registry import PROJECTIONS
+    from projections.registry import projections_of
 
     settings = find(data_dir).complete()
     seed = settings.operations_nats_seed if repair else settings.nats_seed
+    known = projections_of(good_friday_free=settings.good_friday_free, lead_working_days=settings.default_lead_days)
 
     async def run(bar: Progress) -> dict[str, Any]:
         task = bar.add_task("Vergelijken", total=None, more="grootboek en stream")
@@ -109,7 +109,7 @@ def reconcile(
                     await book.repair(settings.database_url, client, tell)
                 found = await book.reconcile(settings.database_url, client, tell)
                 models: list[dict[str, Any]] = []
-                for projection in PROJECTIONS.values() if found.agree and not quick else ():
+                for projection in known.values() if found.agree and not quick else ():
                     bar.update(task, more=projection.name)
                     built = await build_anew(engine, StreamReader(client), projection, diff_only=True)
                     models.append({**document(built), "rows_differ": built.differs})

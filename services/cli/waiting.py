@@ -14,7 +14,7 @@ from events.errors import SetupError
 from events.privacy import unseal
 from events.tables import parked as parked_events
 from projections.parking import Parked, list_parked, retry_parked
-from projections.registry import PROJECTIONS
+from projections.registry import PROJECTIONS, projections_of
 from services.cli.console import note, print_json, print_table
 from services.cli.instance import Instance, find
 from services.cli.keeping import ForDepartment, engine_of, plain
@@ -78,12 +78,14 @@ def retry_all_parked(
 
     async def run() -> dict[str, Any]:
         instance = find(data_dir)
+        rules = instance.complete()
+        models = projections_of(good_friday_free=rules.good_friday_free, lead_working_days=rules.default_lead_days)
         engine = engine_of(instance)
         try:
             tried = await _wake_intake(engine, instance) if projection is None and relation is None else 0
             done = [
                 msgspec.to_builtins(r)
-                for name, model in PROJECTIONS.items() if projection in (None, name)
+                for name, model in models.items() if projection in (None, name)
                 for r in await retry_parked(engine, model, relation)
             ]  # fmt: skip
             return {"intake": tried, "projections": done}

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
-from nats.js.api import AckPolicy, ConsumerConfig
 
 from events.errors import SetupError, Unavailable
 from events.stream import Stream
@@ -53,14 +52,8 @@ async def open_doors(settings: Settings, departments: Iterable[str]) -> None:
     seed = settings.operations_nats_seed or settings.nats_seed
     async with signed_in(settings.nats_url, seed.get_secret_value() if seed else None) as client:
         stream = Stream(client, replicas=settings.replicas)
-        js: Any = client.jetstream(timeout=10)  # pyright: ignore[reportUnknownMemberType]  # partly typed
         for name in departments:
             await stream.ensure_department(name)
-            reader = ConsumerConfig(
-                durable_name=name, ack_policy=AckPolicy.EXPLICIT, ack_wait=60, max_ack_pending=10_000,
-                description="the department's own reader of its verdicts",
-            )  # fmt: skip
-            await js.add_consumer(f"VERDICTS_{name}", reader)
 
 
 async def reload_until(directory: Path, url: str, seeds: dict[str, str]) -> None:

@@ -246,10 +246,14 @@ class Desk:
             await self._appended.wait()
             self._appended.clear()
             try:
+                if not self._relay.opened:
+                    # Nothing is published into a stream whose identity was not seen to be right; after a repair it is.
+                    await self._relay.open()
+                    self._answer()
                 await self._relay.run_once()
                 self._engine_back()
             except Diverged as error:
-                self._relay.diverged = error
+                self._relay.diverged, self._relay.opened, self._out = error, False, None
                 self._state.set("diverged", error.what)
                 log.error("diverged", what=error.what, position=error.position)
                 self._answer()
@@ -257,6 +261,7 @@ class Desk:
                 self._appended.set()
             except (Unavailable, JetStreamError, *_OUT) as error:
                 log.warning("relay failed", exc_info=error)
+                self._relay.opened = False  # a server that comes back may have come back without its stream
                 self._out = "NATS or PostgreSQL is out"
                 self._state.set("paused", self._out)
                 self._answer()
@@ -275,7 +280,7 @@ class Desk:
         await asyncio.sleep(_RETRY_S)
 
     def _engine_back(self) -> None:
-        if self._out is not None or self._state.state != "ready":
+        if self._relay.diverged is None and (self._out is not None or self._state.state != "ready"):
             self._out = None
             self._state.set("ready")
 

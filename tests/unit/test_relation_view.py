@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from events.recorded import ORGANISATION, Recorded
+from projections.line_state import Rules
 from projections.relation_matrix import matrix_of
 from projections.relation_present import present
 from projections.relation_view import PROJECTION, name_key
@@ -172,6 +173,14 @@ def test_a_line_shows_its_state_and_the_example_of_the_specification(book: Book)
     assert (line["last_ok_on"], line["overdue_on"], line["working_days_overdue"]) == ("2026-05-11", "2026-05-12", 1)
     assert (line["owner"], line["last_contact_on"]) == ("ref~12", "2026-02-03")
     assert see(book, on)["next_due_on"] == "2026-05-04"
+
+
+def test_the_configured_lead_says_when_a_line_shows_as_due(book: Book) -> None:
+    book.tell("schedule.line_set", LINE)
+    book.held("c-1", "2026-02-03T10:00:00+01:00")
+    rows, on = fold(PROJECTION, book.events), datetime(2026, 4, 22, 10, tzinfo=UTC)
+    states = [present(rows, HAAG, on, rules=Rules(lead_working_days=days)) for days in (3, 10)]
+    assert [seen and seen["schedule"][0]["state"] for seen in states] == ["on_track", "due"]
 
 
 def test_a_paused_line_moves_and_a_resumption_ends_the_pause(book: Book) -> None:
