@@ -60,7 +60,7 @@ format: install-dev ## puts the code in form
 bench: install-dev ## how fast, with the peers beside it; writes var/bench.json
 	@$(BIN)/python -m benchmarks
 
-# No index address in the lock: it holds for PyPI and for any mirror of it.
+# No index address in the lock: it holds for PyPI and for any mirror of it (uv's own default is PyPI).
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-config --extra build --extra otlp
 

@@ -1,4 +1,4 @@
-"""A peer of the catch-up: `eventsourcing`'s projection runner. Run as a process of its own, after its own book is filled.
+"""A peer of the catch-up: `eventsourcing`'s projection runner on a book of its own. Run as a process of its own.
 
 Each event: one PostgreSQL transaction with the tracking row, a SELECT of each row that the event names, the fold, an
 upsert of each row that changed (psycopg 3, prepared). Same contacts, fold, tables and indexes as the relation view;

@@ -123,13 +123,18 @@ async def _connection(url: str, **options: Any) -> AsyncGenerator[Client]:
 @asynccontextmanager
 async def book() -> AsyncGenerator[Rig]:
     """An empty book on servers of its own, removed afterwards. Durable as in production: nothing is turned off."""
-    path = Path(tempfile.mkdtemp(prefix="relatieboek-bench-"))
-    path.chmod(0o711)  # PostgreSQL's own system user must get through
+    path = await asyncio.to_thread(_directory)
     try:
         async with _book(path) as rig:
             yield rig
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
+
+def _directory() -> Path:
+    path = Path(tempfile.mkdtemp(prefix="relatieboek-bench-"))
+    path.chmod(0o711)  # PostgreSQL's own system user must get through
+    return path
 
 
 @asynccontextmanager

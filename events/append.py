@@ -8,11 +8,13 @@ trips and one fsync, a batch of a thousand the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from events.book import (
@@ -64,6 +66,15 @@ UNION ALL
 SELECT 'chain', c.relation, '', c.version, 0, c.leaf, NULL, '', NULL
   FROM unnest($5::text[]) AS q(relation) JOIN ledger.chain c USING (relation)
 """
+_TALLY = """
+INSERT INTO ledger.tally AS t (department, accepted, duplicates, rejected, parked, late, last_event_at)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                     $7::timestamptz[])
+ON CONFLICT (department) DO UPDATE SET accepted = t.accepted + excluded.accepted,
+    duplicates = t.duplicates + excluded.duplicates, rejected = t.rejected + excluded.rejected,
+    parked = t.parked + excluded.parked, late = t.late + excluded.late,
+    last_event_at = greatest(t.last_event_at, excluded.last_event_at)
+"""
 _APPEND = """
 WITH e AS (INSERT INTO ledger.entry
         (position, relation, version, source, id, type, department, recorded_at, payload, prev, leaf)
@@ -77,18 +88,10 @@ c AS (INSERT INTO ledger.chain AS c (relation, version, leaf)
     ON CONFLICT (relation) DO UPDATE SET version = excluded.version, leaf = excluded.leaf),
 t AS (INSERT INTO ledger.thing AS t (key, value, version, position)
     SELECT * FROM unnest($16::text[], $17::jsonb[], $18::bigint[], $19::bigint[])
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version, position = excluded.position)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version, position = excluded.position),
+y AS ({tally})
 UPDATE ledger.head SET position = $20, parked = parked + $21, recorded_at = coalesce($22, recorded_at)
-"""
-_TALLY = """
-INSERT INTO ledger.tally AS t (department, accepted, duplicates, rejected, parked, late, last_event_at)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-                     $7::timestamptz[])
-ON CONFLICT (department) DO UPDATE SET accepted = t.accepted + excluded.accepted,
-    duplicates = t.duplicates + excluded.duplicates, rejected = t.rejected + excluded.rejected,
-    parked = t.parked + excluded.parked, late = t.late + excluded.late,
-    last_event_at = greatest(t.last_event_at, excluded.last_event_at)
-"""
+""".replace("{tally}", re.sub(r"\$(\d)", lambda m: f"${int(m[1]) + 22}", _TALLY))
 _PERSONS = """
 INSERT INTO ledger.person_key (ref, kind, lookup, key, sealed_id)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::bytea[])
@@ -106,17 +109,24 @@ _READY = "SELECT * FROM ledger.parked WHERE ready = 1 ORDER BY arrival LIMIT $1"
 _FREE = "UPDATE ledger.parked SET ready = 1 WHERE ready = 0 AND waits_for && $1::text[] RETURNING 1"
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One event at a door: as sent, and either its validated submission or the refusal that needed no state."""
+class Arrival(msgspec.Struct, frozen=True):
+    """One event at a door: as sent, and either its validated submission or the refusal that needed no state.
+
+    `sent` is its JSON text, or its value when it came in an array: most events are never written out again.
+    """
 
     department: str
-    raw: bytes
+    sent: bytes | dict[str, Any]
     submission: Submission | None
     refusal: Reject | None = None
     source: str | None = None
     id: str | None = None
     type: str | None = None
+
+    @property
+    def raw(self) -> bytes:
+        """The event as JSON text."""
+        return self.sent if isinstance(self.sent, bytes) else orjson.dumps(self.sent)
 
 
 @dataclass(slots=True)
@@ -434,7 +444,9 @@ class Ledger:
         """Writes the batch; True when parked events became ready."""
         await self._people.write(conn, _PERSONS)
         if batch.entries or batch.parked or batch.unparked:
-            await conn.execute(_APPEND, *_columns(batch))
+            await conn.execute(_APPEND, *_columns(batch), *_tally(batch))
+        elif batch.counts:
+            await conn.execute(_TALLY, *_tally(batch))
         if batch.parked:
             await conn.executemany(_PARK, batch.parked)
         if batch.unparked:
@@ -445,10 +457,6 @@ class Ledger:
             )
         if batch.rejected:
             await conn.executemany(_REJECT, [(*r[:5], orjson.dumps(r[5]).decode(), *r[6:]) for r in batch.rejected])
-        if batch.counts:
-            names = list(batch.counts)
-            columns = list(zip(*batch.counts.values(), strict=True))
-            await conn.execute(_TALLY, names, *map(list, columns), [batch.now] * len(names))
         if batch.touched and (had_parked or batch.parked):
             return bool(await conn.fetch(_FREE, list(batch.touched)))
         return False
@@ -467,6 +475,12 @@ def _columns(batch: _Batch) -> list[Any]:
         [t.version for t in touched.values()], [t.position for t in touched.values()],
         batch.position, len(batch.parked) - len(batch.unparked), batch.now if e else None,
     ]  # fmt: skip
+
+
+def _tally(batch: _Batch) -> list[Any]:
+    names = list(batch.counts)
+    columns = zip(*batch.counts.values(), strict=True) if names else [()] * 5
+    return [names, *map(list, columns), [batch.now] * len(names)]
 
 
 def _reopen(row: Any) -> Arrival:

@@ -26,7 +26,7 @@ ATTRIBUTES: Final = frozenset(
      "expectedversion", "traceparent"}
 )  # fmt: skip
 
-_SOURCE: Final = re.compile(r"urn:nld:(?:oin:[0-9]{20}|kvk:[0-9]{8}):systeem:[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+SOURCE_FORM: Final = re.compile(r"urn:nld:(?:oin:[0-9]{20}|kvk:[0-9]{8}):systeem:[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _ID: Final = re.compile(r"[^\s\x00-\x1f\x7f-\x9f](?:[^\x00-\x1f\x7f-\x9f]{0,198}[^\s\x00-\x1f\x7f-\x9f])?\Z")
 _TYPE: Final = re.compile(r"nl\.relatieboek\.[a-z_]{1,40}\.[a-z_]{1,40}\.v[0-9]{1,4}\Z")
 _ACTOR: Final = re.compile(r"[A-Za-z0-9._:/-]{1,64}\Z")
@@ -127,7 +127,7 @@ def check_subject(envelope: Envelope, about: str, errors: list[FieldError]) -> N
 
 @lru_cache(1024)
 def _is_source(value: str) -> bool:
-    return _SOURCE.match(value) is not None
+    return SOURCE_FORM.match(value) is not None
 
 
 def system_of(envelope: Envelope) -> str:

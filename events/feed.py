@@ -41,6 +41,7 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 _EXPIRES_S: Final = 30
 _MISSED_BEATS: Final = 3
 _INACTIVE_S: Final = 60
+_SLICE: Final = 64
 
 
 def _never() -> bool:
@@ -169,7 +170,7 @@ class Feed:
                 self._heard_at = now
                 self._woken.clear()
             if self._got and (len(self._got) >= self._most or not hold()):
-                return self._batch(self._most if upto is None else upto - self.position)
+                return await self._batch(self._most if upto is None else upto - self.position)
             if self._over and not self._got:
                 raise FeedBroken(self._over)
             if not self._got and now >= until:
@@ -186,11 +187,13 @@ class Feed:
         except nats.errors.Error as error:
             raise FeedBroken("cannot ask for messages") from error
 
-    def _batch(self, limit: int) -> list[Recorded]:
+    async def _batch(self, limit: int) -> list[Recorded]:
         got = self._got
         out: list[Recorded] = []
         position, delivered, behind = self.position, self._delivered, self.behind
-        for _ in range(min(len(got), self._most, limit)):
+        for n in range(1, min(len(got), self._most, limit) + 1):
+            if n % _SLICE == 0:
+                await asyncio.sleep(0)  # whoever shares the loop should not wait for a whole batch
             reply, version, data = got.popleft()
             # $JS.ACK[.domain.account].stream.consumer.delivered.stream sequence.consumer sequence.time.pending[.token]
             parts = reply.split(b".")

@@ -26,26 +26,48 @@ REF: Final = "ref~"
 ENC: Final = "enc~"
 ERASED: Final = "gegevens gewist"
 _NONCE_BYTES: Final = 12
+_RANDOM_AT_ONCE: Final = 16_384
+
+
+class _Random:
+    """The system's random bytes, fetched for many events at once: a call of `os.urandom` costs as much as a seal.
+
+    Every byte is given out once. A forked process would give out the same: our services do not fork.
+    """
+
+    def __init__(self) -> None:
+        self._bytes, self._at = b"", 0
+
+    def take(self, count: int) -> bytes:
+        at, end = self._at, self._at + count
+        if end > len(self._bytes):
+            self._bytes = os.urandom(_RANDOM_AT_ONCE)
+            at, end = 0, count
+        self._at = end
+        return self._bytes[at:end]
+
+
+_random = _Random()
 
 
 def new_key() -> bytes:
     """A person's key: 32 random bytes."""
-    return os.urandom(32)
+    return _random.take(32)
 
 
 def new_event_key() -> bytes:
     """An event's key: 32 random bytes for its texts, 32 for the HMAC of its content."""
-    return os.urandom(64)
+    return _random.take(64)
 
 
 def new_ref() -> str:
-    return REF + os.urandom(16).hex()
+    return REF + _random.take(16).hex()
 
 
 def seal(key: bytes, plain: bytes, aad: bytes) -> bytes:
     """Nonce and ciphertext, under the first 32 bytes of the key. A fresh random nonce each time: a key seals
     some dozens of texts at most."""
-    nonce = os.urandom(_NONCE_BYTES)
+    nonce = _random.take(_NONCE_BYTES)
     return nonce + AESGCM(key[:32]).encrypt(nonce, plain, aad)
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from functools import cache
+from typing import Any
 
+import msgspec
 import orjson
 
 from events.canonical import canonical
 from events.catalog import Submission, personal_paths
+from events.fields import Payload
 from events.privacy import REF, Kind, Privacy, aad_of, new_key, new_ref, seal, text_token
 from events.proof import leaf_hash
 from events.recorded import instant
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """One new entry of the ledger, and the message that goes into the stream."""
 
     position: int
@@ -79,7 +81,7 @@ class People:
             self._known.clear()
         wanted: set[bytes] = set()
         for sub in submissions:
-            for _, value, kind in _people_in(sub):
+            for value, kind in _people_in(sub):
                 lookup = self._lookup(kind, value)
                 if lookup not in self._known:
                     wanted.add(lookup)
@@ -117,53 +119,61 @@ class People:
         self.fresh = {}
 
 
-def _walk(doc: Any, path: tuple[str, ...], at: tuple[str | int, ...] = ()) -> list[tuple[tuple[str | int, ...], str]]:
-    """Every string at a path of a marked field ('*' stands for each item of a list)."""
-    if not path:
-        return [(at, doc)] if isinstance(doc, str) else []
-    step, rest = path[0], path[1:]
-    if step == "*":
-        items = cast("list[Any]", doc) if isinstance(doc, list) else []
-        return [hit for i, item in enumerate(items) for hit in _walk(item, rest, (*at, i))]
-    if not isinstance(doc, dict) or step not in doc:
+_Place = tuple[Any, str, str]  # the object that holds a text, its key there, the text's JSON pointer
+
+
+def _marked(doc: Any, path: tuple[str, ...], pointer: str = "/data") -> list[_Place]:
+    """Where texts stand at the path of a marked field; `*` after a name stands for each item of that list."""
+    name, rest = path[0], path[1:]
+    value = doc.get(name)
+    if value is None:
         return []
-    return _walk(doc[step], rest, (*at, step))
+    if not rest:
+        return [(doc, name, f"{pointer}/{name}")] if isinstance(value, str) else []
+    if rest[0] != "*":
+        return _marked(value, rest, f"{pointer}/{name}")
+    return [place for n, item in enumerate(value) for place in _marked(item, rest[1:], f"{pointer}/{name}/{n}")]
 
 
-def _people_in(sub: Submission) -> list[tuple[tuple[str | int, ...], str, Kind]]:
+@cache
+def _people_paths(model: type[Payload]) -> tuple[tuple[tuple[str, ...], Kind], ...]:
+    return tuple((path, mark.kind) for path, mark in personal_paths(model) if mark.kind in ("person", "employee"))
+
+
+def _people_in(sub: Submission) -> list[tuple[str, Kind]]:
+    data = sub.data
     return [
-        (at, value, mark.kind)
-        for path, mark in personal_paths(sub.event_type.model)
-        if mark.kind in ("person", "employee")
-        for at, value in _walk(sub.data, path)
-        if not value.startswith(REF)
+        (value, kind)
+        for path, kind in _people_paths(sub.event_type.model)
+        for holder, name, _ in _marked(data, path)
+        if not (value := holder[name]).startswith(REF)
     ]
 
 
 def content_of(sub: Submission) -> bytes:
     """What makes two events the same: RFC 8785 of type, subject, time, actor, visibility, expectedversion, data."""
-    names = ("type", "subject", "time", "actor", "visibility", "expectedversion")
-    content = {n: v for n in names if (v := getattr(sub, n)) is not None}
-    return canonical({**content, "data": sub.data})
+    content: dict[str, Any] = {"type": sub.type, "subject": sub.subject, "data": sub.data}
+    for name in ("time", "actor", "visibility", "expectedversion"):
+        value = getattr(sub, name)
+        if value is not None:
+            content[name] = value
+    return canonical(content)
 
 
 def _sealed(sub: Submission, position: int, key: bytes, people: People) -> dict[str, Any]:
-    """The payload with every marked field replaced by its token; what is not marked is shared, not copied."""
+    """A copy of the payload with every marked field replaced by its token."""
     data: dict[str, Any] = orjson.loads(orjson.dumps(sub.data))
     for path, mark in personal_paths(sub.event_type.model):
-        for at, value in _walk(data, path):
-            parent: Any = data
-            for step in at[:-1]:
-                parent = parent[step]
+        for holder, name, pointer in _marked(data, path):
+            value: str = holder[name]
             if mark.kind in ("person", "employee"):
                 token = value if value.startswith(REF) else people.of(mark.kind, value).ref
             else:
-                pointer = "/data/" + "/".join(map(str, at))
                 aad = aad_of(sub.type, sub.source, sub.id, pointer)
                 owner = people.of("person", sub.data["person"]) if mark.kind == "person_text" else None
                 used, ref = (owner.key, owner.ref) if owner else (key, None)
                 token = text_token(used, position, pointer, aad, value, ref)
-            parent[at[-1]] = token
+            holder[name] = token
     return data
 
 

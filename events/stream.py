@@ -34,8 +34,7 @@ _OUT: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """An entry as it goes into the stream."""
 
     position: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+import msgspec
 
 from events.errors import FieldError
 
@@ -57,8 +58,7 @@ def problem(code: str, errors: Sequence[FieldError], **more: Any) -> dict[str, A
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """The answer to one event. Only fields that apply are in its JSON form."""
 
     verdict: VerdictName

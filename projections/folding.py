@@ -7,6 +7,7 @@ that is no poison but a fault of ours, and nothing is skipped for it.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +27,9 @@ from projections.working_set import Loader, WorkingSet
 log = structlog.get_logger(__name__)
 
 _RECENT: Final = 1_000  # positions: relations parked within so many count as failing at once
+# Between so many events the loop turns once: the batch before is being written meanwhile, statement after statement,
+# and each would wait for the whole fold.
+_SLICE: Final = 64
 _ROOT: Final = Path(__file__).parent.parent
 
 
@@ -149,7 +153,9 @@ class Folder:
         needs: set[Need] = set()
         todo: list[Recorded] = []
         touched: dict[str, int] = {}
-        for event in events:
+        for n, event in enumerate(events, 1):
+            if n % _SLICE == 0:
+                await asyncio.sleep(0)
             if event.relation in parked:
                 continue
             try:
@@ -165,7 +171,9 @@ class Folder:
             needs.update(projection.settle_needs(relation))
         await rows.prepare(needs, self._loader)
         evolve = projection.evolve
-        for event in todo:
+        for n, event in enumerate(todo, 1):
+            if n % _SLICE == 0:
+                await asyncio.sleep(0)
             if event.relation in failed:
                 continue
             try:

@@ -34,7 +34,7 @@ from projections.tables import checkpoint, parked
 log = structlog.get_logger(__name__)
 
 # Events gathered in memory until so many rows have changed; a build of 500,000 events stays below 300 MB with it.
-REBUILD_LIMITS: Final = Limits(batch=2_000, gather=20_000, most_rows=60_000)
+REBUILD_LIMITS: Final = Limits(batch=2_000, gather=10_000, most_rows=30_000)
 
 _NEAR: Final = 500  # events that may be taken while the live writer waits
 _ATTEMPTS: Final = 8

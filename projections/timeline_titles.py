@@ -186,8 +186,8 @@ _TITLES: Final[Mapping[str, Callable[[Data, Language], str]]] = {
     "commitment.broken": _plain("Toezegging niet nagekomen", "Promise broken"),
     "commitment.released": _plain("Toezegging vervalt", "Promise released"),
     "alert.raised": _with(
-        "Signaal: contact is te laat (uiterlijk {last_ok_on})", "Alert: contact is overdue (latest {last_ok_on})",
-        last_ok_on="day",
+        "Signaal: contact is te laat (uiterlijk {due_on})", "Alert: contact is overdue (due {due_on})",
+        due_on="day",
     ),
     "alert.resolved": _with("Signaal gesloten: {reason}", "Alert closed: {reason}", reason="word"),
     "alert.reopened": _plain("Signaal weer geopend", "Alert opened again"),

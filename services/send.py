@@ -24,9 +24,9 @@ from events.verdict import Verdict, problem
 
 MAX_EVENT_BYTES: Final = 64 * 1024
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024 - 1024
-_ANSWER_S: Final = 30.0
+_ANSWER_S: Final = 12.0
 # Give up on an unreachable book after this long; on a busy one after the longer bound.
-_PATIENCE_S: Final = 30.0
+_PATIENCE_S: Final = 120.0
 _BUSY_PATIENCE_S: Final = 300.0
 
 Request = Callable[[bytes], Awaitable[bytes]]

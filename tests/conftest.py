@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -38,6 +39,13 @@ AddDepartment = Callable[..., Awaitable[Added]]
 _SERVICE_PASSWORD = "test-" + secrets.token_urlsafe(16)
 _TEMPLATE = "template_book"
 _numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Generator[None]:
+    """A command configures logging onto the output that it was given; the next test must not write to that."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

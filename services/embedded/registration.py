@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from events import tables
+from events.envelope import SOURCE_FORM
 from events.errors import NotFound, SetupError, Unavailable
 from services.access import digest
 from services.embedded import credentials as store
@@ -186,6 +187,12 @@ def _check(one: Wanted) -> None:
         )
     if not one.sources or not one.types:
         raise SetupError("Geef minstens één --source en één soort gebeurtenis met --types.")
+    for source in one.sources:
+        if SOURCE_FORM.match(source) is None:
+            raise SetupError(
+                f"'{source}' is geen bron: gebruik urn:nld:oin:<20 cijfers>:systeem:<naam> "
+                "of urn:nld:kvk:<8 cijfers>:systeem:<naam>."
+            )
 
 
 async def _insert(conn: AsyncConnection, one: Wanted, token: str, key: str) -> None:

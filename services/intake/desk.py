@@ -8,6 +8,7 @@ the stream does not have yet (`max_unrelayed`); beyond either the doors answer `
 from __future__ import annotations
 
 import asyncio
+from collections import Counter as CountOf
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,21 +47,30 @@ def arrive(department: Department, sent: Any) -> Arrival:
             parsed: Any = read_json(sent)
         except Invalid as invalid:
             return _refused(department, sent[:MOST_BYTES], {}, invalid.code, invalid.errors)
+        if len(sent) > MOST_BYTES:
+            return _too_large(department, sent, _attributes(parsed))
     else:
-        parsed, sent = sent, orjson.dumps(sent)
+        parsed = sent
     attributes = _attributes(parsed)
-    if len(sent) > MOST_BYTES:
-        detail = f"the event has {len(sent)} bytes; at most {MOST_BYTES} go into the book: shorten its texts"
-        return _refused(department, sent[:MOST_BYTES], attributes, "too_large", [FieldError("", detail)])
     forbidden = authority(department, attributes.get("source"), attributes.get("type"))
     try:
         submission = check(parsed)
     except Invalid as invalid:
+        if not isinstance(sent, bytes):
+            sent = orjson.dumps(sent)
+            if len(sent) > MOST_BYTES:
+                return _too_large(department, sent, attributes)
         code = "authority" if forbidden else invalid.code
         return _refused(department, sent, attributes, code, [*forbidden, *invalid.errors])
     if forbidden:
-        return _refused(department, sent, attributes, "authority", forbidden)
+        raw = sent if isinstance(sent, bytes) else orjson.dumps(sent)
+        return _refused(department, raw, attributes, "authority", forbidden)
     return Arrival(department.name, sent, submission)
+
+
+def _too_large(department: Department, raw: bytes, attributes: dict[str, Any]) -> Arrival:
+    detail = f"the event has {len(raw)} bytes; at most {MOST_BYTES} go into the book: shorten its texts"
+    return _refused(department, raw[:MOST_BYTES], attributes, "too_large", [FieldError("", detail)])
 
 
 def _refused(
@@ -136,8 +146,8 @@ class Desk:
         self._queued += len(sent)
         self._work_came.set()
         verdicts = await work.answer
-        for verdict in verdicts:
-            self._verdicts.labels(department, verdict.verdict).inc()
+        for name, count in CountOf(v.verdict for v in verdicts).items():
+            self._verdicts.labels(department, name).inc(count)
         return verdicts
 
     def _stranger(self, department: Department, sent: Any) -> Verdict:
@@ -290,6 +300,12 @@ def _positions(verdicts: Sequence[Verdict]) -> list[int]:
 
 
 def _attributes(sent: Any) -> dict[str, Any]:
+    """What an event says of itself, when it is not judged; nothing when it cannot be read."""
+    if isinstance(sent, bytes):
+        try:
+            sent = orjson.loads(sent)
+        except orjson.JSONDecodeError:
+            sent = None
     return cast("dict[str, Any]", sent) if isinstance(sent, dict) else {}
 
 

@@ -19,7 +19,8 @@ _HEAD: Final = """\
 # Every event type
 
 Made from the contracts by `python -m tests.golden.events_page`; do not edit by hand. `relatieboek schema TYPE` prints
-the JSON Schema of a type, `relatieboek schema --all DIR` writes them all. How to send them: [publishing.md](publishing.md).
+the JSON Schema of a type, `relatieboek schema --all DIR` writes them all. How to send them:
+[publishing.md](publishing.md).
 
 - A payload is closed: a field that is not in its table is an error that names it. Optional fields are left out, never
   `null`.

@@ -11,13 +11,14 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Column, Integer, MetaData, Table, Text
 
 from events.recorded import Recorded
 from projections.folding import Folded, Folder, Limits
 from projections.registry import PROJECTIONS
-from projections.rows import Projection, Row, RowKey, fold
+from projections.rows import Group, Need, One, Projection, Row, RowKey, Rows, fold
 from projections.working_set import Changes, WorkingSet
-from tests.given import numbered
+from tests.given import fact, numbered
 from tests.histories import arrival, books
 from tests.small_book import COUNTS, Faults, held_contact, made, name_of, projection
 
@@ -150,3 +151,52 @@ def test_poison_leaves_no_trace(count: int, sizes: list[int], where: set[int], h
     assert bad <= set(parked)
     assert {events[p - 1].relation for p in parked} == {events[p - 1].relation for p in bad}
     assert stored.tables == fold(of, [e for e in events if e.position not in parked]).tables
+
+
+# Rows that are put or deleted unasked, and asked for later by key or by group: what the cache and the batch that is
+# being written must agree on.
+_things = MetaData()
+Table(
+    "thing", _things,
+    Column("a", Integer, primary_key=True), Column("b", Integer, primary_key=True), Column("value", Integer),
+)  # fmt: skip
+Table("seen", _things, Column("position", Integer, primary_key=True), Column("values", Text))
+
+
+def _thing_needs(event: Recorded) -> Iterable[Need]:
+    op, a, b = event.data["op"], event.data["a"], event.data["b"]
+    return {"add": [One("thing", (a, b))], "sum": [Group("thing", a)]}.get(op, [])
+
+
+def _thing_evolve(rows: Rows, event: Recorded) -> None:
+    op, a, b = event.data["op"], event.data["a"], event.data["b"]
+    match op:
+        case "put":
+            rows.put("thing", {"a": a, "b": b, "value": event.position})
+        case "delete":
+            rows.delete("thing", a, b)
+        case "add":
+            known = rows.get("thing", a, b)
+            rows.put("thing", {"a": a, "b": b, "value": event.position + (known["value"] if known else 0)})
+        case _:
+            values = repr([(r["b"], r["value"]) for r in rows.group("thing", a)])
+            rows.put("seen", {"position": event.position, "values": values})
+
+
+_OPS = Projection("things", 1, _things, _thing_needs, _thing_evolve)
+_ops = st.fixed_dictionaries(
+    {"op": st.sampled_from(["put", "delete", "add", "sum"]), "a": st.integers(0, 2), "b": st.integers(0, 2)}
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(_ops, min_size=1, max_size=40), st.lists(st.integers(1, 4), min_size=1), caches, st.integers(0, 4),
+    st.integers(1, 3),
+)  # fmt: skip
+def test_rows_changed_unasked(
+    ops: list[dict[str, Any]], sizes: list[int], most_rows: int, pauses: int, gather: int
+) -> None:
+    events = numbered([fact("thing.done", op, id=f"e-{n}") for n, op in enumerate(ops)])
+    stored = asyncio.run(fold_in_batches(_OPS, events, sizes, most_rows, pauses, gather))
+    assert stored.tables == fold(_OPS, events).tables

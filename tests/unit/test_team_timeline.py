@@ -136,7 +136,7 @@ def test_restricted_facts_are_told_only_when_the_team_sees_something_of_them(boo
             "Signaal gesloten: het contact was op tijd, maar werd later ingevoerd",
             "Alert closed: the contact was in time, but came late",
         ),
-        ("alert.raised", {}, "Signaal: contact is te laat (uiterlijk ?)", "Alert: contact is overdue (latest ?)"),
+        ("alert.raised", {}, "Signaal: contact is te laat (uiterlijk ?)", "Alert: contact is overdue (due ?)"),
         ("chain.phase_guaranteed", {}, "Gebeurtenis: chain phase guaranteed", "Event: chain phase guaranteed"),
     ],
 )

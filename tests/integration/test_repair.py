@@ -1,0 +1,54 @@
+"""A stream that went away unseen: intake says `diverged`, stores nothing, and goes on by itself after a repair."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import nats
+import orjson
+from nats.aio.client import Client
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from events.reconcile import reconcile, repair
+from events.stream import Stream
+from services.settings import Settings
+from tests.conftest import AddDepartment
+from tests.integration.book import Department, connection, held, registered, running_intake, scalar
+
+
+async def until_state(client: Client, wanted: str) -> None:
+    """Waits until intake says so of itself; it looks every few seconds whether a repair was done."""
+    async with asyncio.timeout(30):
+        while True:
+            answer = await client.request("health.intake", b"", timeout=5)
+            if orjson.loads(answer.data)["state"] == wanted:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_repair_is_noticed_without_a_restart(
+    settings: Settings, department: AddDepartment, engine: AsyncEngine
+) -> None:
+    added = await department("crm")
+    assert settings.operations_nats_seed is not None
+    untyped: Any = nats
+    seed = settings.operations_nats_seed.get_secret_value()
+    operations: Client = await untyped.connect(settings.nats_url, nkeys_seed_str=seed, allow_reconnect=False)
+    source = f"urn:nld:oin:{settings.institution}:systeem:crm"
+    try:
+        async with connection(settings, added.nats) as client:
+            crm = Department("crm", client, source)
+            async with running_intake(settings):
+                await crm.send(crm.event("relation.registered", registered()))
+            await Stream(operations).delete()
+            async with running_intake(settings):
+                await until_state(operations, "diverged")
+                assert (await crm.send(crm.event("contact.held", held())))["verdict"] == "busy"
+                assert await scalar(engine, "SELECT position FROM ledger.head") == 1
+                await repair(settings.database_url, operations)
+                await until_state(operations, "ready")
+                assert (await crm.send(crm.event("contact.held", held())))["verdict"] == "accepted"
+        assert (await reconcile(settings.database_url, operations)).agree
+    finally:
+        await operations.close()
