@@ -22,7 +22,7 @@ from events.errors import Fenced, RelatieboekError
 from events.feed import Feed
 from events.recorded import Recorded
 from projections.folding import Failure, Folded, Folder, Limits, ParkedEvent
-from projections.postgres import DATA_ERRORS, Connection, PostgresLoader, close, connect, shapes, write
+from projections.postgres import DATA_ERRORS, Connection, PostgresLoader, close, connect, make_scratch, shapes, write
 from projections.rows import LiveMessage, Projection
 from projections.store import State, versioned
 from projections.working_set import Changes, WorkingSet
@@ -129,6 +129,8 @@ class Build:
             taken = await writer.fetchrow(_TAKE, projection.name, version, state)
             if taken is None:
                 raise Fenced(f"build {version} of {projection.name} is not {state} any more")
+            by_table = shapes(versioned(projection, version))
+            await make_scratch(writer, by_table)
             parked = [r["relation"] for r in await writer.fetch(_PARKED, projection.name, version)]
         except BaseException:
             await close(loader)

@@ -18,7 +18,7 @@ from events import ledger
 from events.errors import Fenced
 from events.recorded import Recorded
 from projections.folding import LIMITS, Folded, Folder
-from projections.postgres import DATA_ERRORS, Connection, PostgresLoader, Shape, close, connect, shapes, write
+from projections.postgres import DATA_ERRORS, Connection, PostgresLoader, Shape, close, connect, make_scratch, shapes, write
 from projections.rows import Projection
 from projections.store import live, versioned
 from projections.tables import checkpoint, parked
@@ -96,6 +96,7 @@ async def _retry(engine: AsyncEngine, projection: Projection, version: int, rela
     by_table = shapes(versioned(projection, version))
     connection = await connect(engine, name=f"relatieboek-{name}-retry")
     try:
+        await make_scratch(connection, by_table)
         async with connection.transaction():
             if await connection.fetchrow(_TAKE, name, version) is None:
                 raise Fenced(f"build {version} of {name} is not live any more")

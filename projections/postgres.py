@@ -109,7 +109,7 @@ class Shape:
         self.delete = f"DELETE FROM {full} t USING unnest({arrays}) AS k({names}) WHERE {same}"
         values = ", ".join(f"${i}" for i in range(1, len(self.columns) + 1))
         self.upsert = f"INSERT INTO {full} ({columns}) VALUES ({values}) {conflict}"
-        self.make_scratch = f'CREATE TEMPORARY TABLE IF NOT EXISTS "{self.scratch}" (LIKE {full}) ON COMMIT DELETE ROWS'
+        self.make_scratch = f'CREATE TEMPORARY TABLE "{self.scratch}" (LIKE {full}) ON COMMIT DELETE ROWS'
         self.from_scratch = f'INSERT INTO {full} ({columns}) SELECT {columns} FROM "{self.scratch}" {conflict}'
 
 
@@ -133,8 +133,13 @@ class PostgresLoader:
         return map(dict, await self._connection.fetch(self._shapes[table].load_groups, list(values)))
 
 
+async def make_scratch(connection: Connection, by_table: Mapping[str, Shape]) -> None:
+    """The temporary tables that `write` copies into; they last as long as the connection, and are empty between."""
+    await connection.execute(";".join(shape.make_scratch for shape in by_table.values()))
+
+
 async def write(connection: Connection, by_table: Mapping[str, Shape], changes: Changes) -> None:
-    """Upserts and deletes the changed rows, within the caller's transaction. Tables in the order of the metadata."""
+    """Upserts and deletes the changed rows, within the caller's transaction, after `make_scratch` before it."""
     for name, shape in by_table.items():
         rows = changes.get(name)
         if rows is None:
@@ -147,6 +152,5 @@ async def write(connection: Connection, by_table: Mapping[str, Shape], changes: 
         if 0 < len(there) < _FEW_ROWS:
             await connection.executemany(shape.upsert, there)
         elif there:
-            await connection.execute(shape.make_scratch)
             await connection.copy_records_to_table(shape.scratch, records=there, columns=columns)
             await connection.execute(shape.from_scratch)
