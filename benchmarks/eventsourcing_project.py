@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import Any, cast
 from uuid import UUID
 
+from eventsourcing.dispatch import singledispatchmethod
 from eventsourcing.persistence import Tracking
 from eventsourcing.postgres import PostgresTrackingRecorder
 from eventsourcing.projection import Projection, ProjectionRunner
@@ -81,6 +82,7 @@ class RelationView(Projection[View]):
     events = 0
     began = ended = 0.0
 
+    @singledispatchmethod
     def process_event(self, domain_event: Any, tracking: Tracking) -> None:
         told: dict[str, Any] | None = getattr(domain_event, "told", None)
         if told is None:  # an aggregate's creation: no event of the book

@@ -56,8 +56,8 @@ def _lines(load: Load, count: int) -> list[Json]:
         starts = (_START + timedelta(days=due_in_days - 28)).date().isoformat()
         data: Json = {
             "line": f"l-{n}", "our_layer": "board", "their_layer": "board",
-            "cadence": {"mode": "rolling", "every": "P28D"}, "starts_on": starts, "grace_working_days": 0, "owner": "e-1",
-            "occurred_on": _START.date().isoformat(),
+            "cadence": {"mode": "rolling", "every": "P28D"}, "starts_on": starts, "grace_working_days": 0,
+            "owner": "e-1", "occurred_on": _START.date().isoformat(),
         }  # fmt: skip
         events.append(load.event("schedule.line_set", identifier(n % RELATIONS), data))
     return events

@@ -45,7 +45,7 @@ class Limits:
     outage, not poison. `most_rows` bounds the cache of rows.
     """
 
-    batch: int = 2_000
+    batch: int = 5_000
     gather: int = 0
     most_rows: int = 40_000
     outage_share: float = 0.05

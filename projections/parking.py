@@ -18,7 +18,17 @@ from events import ledger
 from events.errors import Fenced
 from events.recorded import Recorded
 from projections.folding import LIMITS, Folded, Folder
-from projections.postgres import DATA_ERRORS, Connection, PostgresLoader, Shape, close, connect, make_scratch, shapes, write
+from projections.postgres import (
+    DATA_ERRORS,
+    Connection,
+    PostgresLoader,
+    Shape,
+    close,
+    connect,
+    make_scratch,
+    shapes,
+    write,
+)
 from projections.rows import Projection
 from projections.store import live, versioned
 from projections.tables import checkpoint, parked

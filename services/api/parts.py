@@ -44,6 +44,6 @@ class Parts:
             yield conn
 
 
-def parts_of(request: Request) -> Parts:
-    """The parts of the application that serves this request."""
+async def parts_of(request: Request) -> Parts:
+    """The parts of the application that serves this request. Not `def`: FastAPI sends that through a thread."""
     return cast(Parts, request.app.state.parts)
