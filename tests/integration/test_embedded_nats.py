@@ -234,13 +234,13 @@ async def test_the_database_holds_a_hash_and_the_file_is_private(
 async def test_names_that_cannot_be_a_department(tmp_path: Path, name: str) -> None:
     nowhere = Settings(data_dir=tmp_path, database_url="postgresql://127.0.0.1:1/none", nats_url="nats://127.0.0.1:1")
     with pytest.raises(SetupError, match="kan geen naam"):
-        await add_department(nowhere, name, ["urn:nld:oin:1:systeem:a"], ["*"])
+        await add_department(nowhere, name, ["urn:nld:oin:00000000000000000001:systeem:a"], ["*"])
 
 
 async def test_ensuring_departments_and_viewers_twice_changes_nothing(settings: Settings, engine: AsyncEngine) -> None:
     wanted = [
-        Wanted("zorg", ["urn:nld:oin:1:systeem:a"], ["*"]),
-        Wanted("kwaliteit", ["urn:nld:oin:1:systeem:b"], ["*"]),
+        Wanted("zorg", ["urn:nld:oin:00000000000000000001:systeem:a"], ["*"]),
+        Wanted("kwaliteit", ["urn:nld:oin:00000000000000000001:systeem:b"], ["*"]),
     ]
     assert {a.name for a in await ensure_departments(settings, wanted)} == {"zorg", "kwaliteit"}
     assert await ensure_departments(settings, wanted) == []

@@ -179,7 +179,7 @@ async def test_servers_elsewhere_are_used_as_they_are(data_dir: Path, settings: 
     assert not work.done(), work.result()
     found = complete(Settings(data_dir=data_dir, database_url=settings.database_url, nats_url=settings.nats_url))
     assert found.lookup_key == settings.lookup_key
-    source = "urn:nld:oin:1:systeem:a"
+    source = "urn:nld:oin:00000000000000000001:systeem:a"
     added = await add_department(settings.model_copy(update={"data_dir": data_dir}), "zorg", [source], ["*"])
     assert added.nats_config is not None
     assert added.nats_config["accounts"]["zorg"]["users"][0]["nkey"].startswith("U")
