@@ -60,7 +60,7 @@ class Access:
         found = _find(await self._identities(self._max_age_s), given)
         if found is not None:
             return found
-        # A token that was made a moment ago must work; who guesses waits, and costs one reading in NEW_WITHIN_S at most.
+        # A token made a moment ago must work; who guesses waits, and costs one reading in NEW_WITHIN_S at most.
         new_within_s = min(NEW_WITHIN_S, self._max_age_s)
         if self._read_at is not None:
             await asyncio.sleep(max(0.0, self._read_at + new_within_s - time.monotonic()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -168,6 +168,9 @@ async def _live(context: Context, app: FastStream, leave: asyncio.Event) -> None
     untyped: Any = app
     async with untyped.lifespan_context():
         await app.start()
+        # Subscriptions lie in the client's buffer until here; who is told `ready` must find somebody who answers.
+        with suppress(NatsError, TimeoutError):
+            await context.nats.flush(timeout=5)
         context.state.opened = True
         log.info("started")
         await leave.wait()
