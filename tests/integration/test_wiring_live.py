@@ -160,7 +160,7 @@ async def test_a_part_that_breaks_ends_the_service(settings: Settings) -> None:
 
     service = Running(settings, setup)
     with pytest.raises(LookupError):
-        await asyncio.wait_for(service.task, 20)
+        await asyncio.wait_for(service.task, 40)
     assert unwound == [True]
 
 
@@ -176,18 +176,18 @@ async def test_a_task_group_that_breaks_ends_the_service(settings: Settings) -> 
 
     service = Running(settings, setup)
     with pytest.raises(ExceptionGroup):
-        await asyncio.wait_for(service.task, 20)
+        await asyncio.wait_for(service.task, 40)
 
 
 async def test_a_refused_key_is_one_clear_line(settings: Settings) -> None:
     service = Running(settings.model_copy(update={"nats_seed": SecretStr(new_seed())}), ready)
     with pytest.raises(SetupError, match="NATS weigert de sleutel"):
-        await asyncio.wait_for(service.task, 20)
+        await asyncio.wait_for(service.task, 40)
 
 
 async def test_a_refused_password_is_one_clear_line(settings: Settings) -> None:
     wrong = settings.database_url.replace("relatieboek_service:", "relatieboek_service:x")
     service = Running(settings.model_copy(update={"database_url": wrong}), ready)
     with pytest.raises(SetupError, match="DATABASE_URL") as told:
-        await asyncio.wait_for(service.task, 20)
+        await asyncio.wait_for(service.task, 40)
     assert wrong not in str(told.value)
