@@ -7,6 +7,7 @@ on a socket without passwords, is shared between processes and chooses its momen
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pwd
 import shutil
@@ -159,22 +160,32 @@ class Postgres(Engine):
         sync_directory(self._directory.parent)
 
     def _end_left_over(self) -> None:
-        """Stops a server of a killed `up` on this very directory; forgets a pid file whose process is someone else."""
+        """Stops a server of a killed `up` on this very directory; lets a pid file name nobody who is not such a server.
+
+        PostgreSQL asks only whether the number is in use: a killed server whose end nobody took note of yet (a zombie),
+        or a process that was given the number since, looks to it like a running server. The file itself must stay: by
+        its other lines PostgreSQL sees whether orphaned workers still use the old one's shared memory.
+        """
         file = self._directory / "postmaster.pid"
         try:
-            pid = int(file.read_text().split("\n", 1)[0])
+            text = file.read_text()
+            pid = int(text.split("\n", 1)[0])
         except (FileNotFoundError, ValueError):
             return
         try:
             process = psutil.Process(pid)
             ours = process.name().startswith("postgres") and str(self._directory) in process.cmdline()
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            return  # PostgreSQL itself sees that its pid file is stale
+        except psutil.NoSuchProcess:  # gone, or a zombie
+            ours = False
+        except psutil.AccessDenied:
+            return
         if ours and (left := known(self.name, pid, self.stop_signal)):
             end([left], within_s=60)
-        elif not ours:
-            # The number was given to another process since; PostgreSQL would take that for a running server.
-            file.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError), file.open("r+") as open_file:
+            # Its own parent is, to PostgreSQL, no other server. Written in place: owner and mode stay.
+            rest = text.split("\n", 1)[1] if "\n" in text else ""
+            open_file.write(f"{os.getpid()}\n{rest}")
+            open_file.truncate()
 
     async def _ready(self) -> None:
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 import shutil
+import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -83,14 +85,40 @@ async def test_a_server_left_over_by_a_killed_supervisor_is_replaced(server: Pos
         await heir.stop()
 
 
-async def test_a_pid_file_that_names_someone_else_is_forgotten(server: Postgres, root: Path) -> None:
-    server.kill()
-    await server.ended()
+def name_in_pid_file(root: Path, pid: int) -> None:
     file = root / "postgres" / "postmaster.pid"
     lines = file.read_text().split("\n")
-    file.write_text("\n".join([str(os.getpid()), *lines[1:]]))
-    await server.start()
-    assert await ask(server, "SELECT 1") == 1
+    file.write_text("\n".join([str(pid), *lines[1:]]))
+
+
+async def test_a_pid_file_that_names_someone_else_is_no_running_server(server: Postgres, root: Path) -> None:
+    server.kill()
+    await server.ended()
+    with run(root, "sleep", "60") as someone_else:
+        name_in_pid_file(root, someone_else.pid)
+        await server.start()
+        assert await ask(server, "SELECT 1") == 1
+        someone_else.kill()
+
+
+async def test_a_pid_file_that_names_a_zombie_is_no_running_server(server: Postgres, root: Path) -> None:
+    """As where a killed server's new parent reaps late, or never."""
+    server.kill()
+    await server.ended()
+    with run(root, "true") as dead:
+        async with asyncio.timeout(10):
+            while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
+                await asyncio.sleep(0.01)
+        name_in_pid_file(root, dead.pid)
+        await server.start()
+        assert await ask(server, "SELECT 1") == 1
+        assert psutil.Process(dead.pid).status() == psutil.STATUS_ZOMBIE
+
+
+def run(root: Path, *command: str) -> subprocess.Popen[bytes]:
+    """As the server's own user: of another's process it knows that it is none of its own."""
+    status = (root / "postgres").stat()
+    return subprocess.Popen(command, user=status.st_uid, group=status.st_gid)
 
 
 async def test_an_initialisation_that_was_broken_off_is_done_again(root: Path) -> None:
