@@ -42,11 +42,14 @@ $(VENV)/.installed-dev: requirements-dev.lock pyproject.toml | $(BIN)/python
 up: install ## everything on this machine with demo data; Ctrl-C stops it
 	@$(BIN)/relatieboek up --demo
 
+# Two processes, each with a PostgreSQL of its own; the tests of one file stay together.
+SHARED := -n 2 --dist loadfile
+
 test: install-dev ## every test against a real NATS server and a real PostgreSQL, at most 10 minutes
-	@$(BIN)/python -m pytest -m "not full"
+	@$(BIN)/python -m pytest -m "not full" $(SHARED)
 
 test-all: install-dev ## also browser, linters from npm and long fault runs
-	@$(BIN)/python -m pytest --timeout=1800
+	@$(BIN)/python -m pytest --timeout=1800 $(SHARED)
 
 check: install-dev ## lint, form, types, import rules
 	@$(BIN)/ruff check .

@@ -28,7 +28,8 @@ from events.tables import head as head_table
 from projections.contact_alerts import build
 from projections.runner import Runner
 from projections.working_calendar import WorkingCalendar
-from services.alerts.ticker import Ticker
+from services.alerts.work import contact_work
+from services.ticking.ticker import Ticker
 from services.wiring import cancel_until_done
 
 _TICKS: Final = 20
@@ -70,9 +71,9 @@ async def _ticks(rig: Rig, nc: Client, results: Results, lines: int) -> None:
     async def announce(message: Mapping[str, Any]) -> None:
         await nc.publish("live.alerts", orjson.dumps(message))
 
-    calendar = WorkingCalendar()
-    projection = build(calendar, rig.settings.default_lead_days)
-    ticker = Ticker(projection, submit, announce, source=rig.settings.source_of("contact-alerts"), calendar=calendar)
+    calendar, lead = WorkingCalendar(), rig.settings.default_lead_days
+    projection, work = build(calendar, lead), contact_work(calendar, lead)
+    ticker = Ticker(projection, work, submit, announce, source=rig.settings.source_of("contact-alerts"))
     running = asyncio.create_task(Runner(projection, rig.engine, StreamReader(nc)).run())
     try:
         async with rig.engine.connect() as conn:

@@ -9,10 +9,11 @@ trips and one fsync, a batch of a thousand the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import msgspec
 import orjson
@@ -37,15 +38,20 @@ from events.identity import relation_key
 from events.postgres import Connection, connect
 from events.privacy import Privacy, content_mac, new_event_key, seal, unseal
 from events.proof import GENESIS
-from events.recorded import iso
+from events.recorded import decode, iso
 from events.recording import People, Stored, content_of, record
 from events.rules import RULES
 from events.verdict import Verdict, problem
+from events.withdrawing import event_key, event_thing, named_event
 
 _RELEASE_AT_ONCE: Final = 500
 _LATE_AFTER: Final = timedelta(days=7)
 _OWN: Final = "relatieboek"
 _KNOWN_IDENTIFIERS: Final = 200_000
+# Keys of one event that only show while it is judged: a chain of merges and what it is named by.
+_MOST_LOOKS: Final = 64
+
+_Judged = TypeVar("_Judged")
 
 _HEAD = "SELECT position, recorded_at, clock_at, parked FROM ledger.head FOR UPDATE"
 _LOOK = """
@@ -63,7 +69,7 @@ UNION ALL
 SELECT 'person', p.ref, '', 0, 0, p.lookup, p.key, '', NULL
   FROM unnest($4::bytea[]) AS q(lookup) JOIN ledger.person_key p USING (lookup)
 UNION ALL
-SELECT 'chain', c.relation, '', c.version, 0, c.leaf, NULL, '', NULL
+SELECT 'chain', c.relation, coalesce(c.absorbed_by, ''), c.version, 0, c.leaf, NULL, '', NULL
   FROM unnest($5::text[]) AS q(relation) JOIN ledger.chain c USING (relation)
 """
 _TALLY = """
@@ -104,6 +110,20 @@ _REJECT = """
 INSERT INTO ledger.rejected (department, source, id, type, code, problem, rejected_at, sealed, key)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
+_ABOVE = """
+WITH RECURSIVE up AS (
+    SELECT relation, absorbed_by FROM ledger.chain WHERE relation = ANY($1::text[])
+    UNION SELECT c.relation, c.absorbed_by FROM up JOIN ledger.chain c ON c.relation = up.absorbed_by)
+SELECT relation, absorbed_by FROM up WHERE absorbed_by IS NOT NULL
+"""
+_ABSORB = """
+UPDATE ledger.chain c SET absorbed_by = q.survivor
+  FROM unnest($1::text[], $2::text[]) AS q(absorbed, survivor) WHERE c.relation = q.absorbed
+"""
+# Events that withdrawals of the batch name.
+_EVENTS = """
+SELECT e.payload, e.version FROM unnest($1::text[], $2::text[]) AS q(source, id) JOIN ledger.entry e USING (source, id)
+"""
 _OUTBOX = "INSERT INTO ledger.outbox (department, position, verdict) VALUES ($1, $2, $3)"
 _READY = "SELECT * FROM ledger.parked WHERE ready = 1 ORDER BY arrival LIMIT $1"
 _FREE = "UPDATE ledger.parked SET ready = 1 WHERE ready = 0 AND waits_for && $1::text[] RETURNING 1"
@@ -143,6 +163,10 @@ class Appended:
 class _NotLoaded(Exception):
     """`decide` asked for a key that the look-ups of this batch did not foresee."""
 
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
 
 @dataclass(slots=True)
 class _Batch:
@@ -155,6 +179,8 @@ class _Batch:
     chains: dict[str, tuple[int, bytes]] = field(default_factory=dict[str, tuple[int, bytes]])
     entries: list[Stored] = field(default_factory=list[Stored])
     touched: set[str] = field(default_factory=set[str])
+    absorbed: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    merges: dict[str, str | None] = field(default_factory=dict[str, str | None])
     parked: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     rejected: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     unparked: list[int] = field(default_factory=list[int])
@@ -169,6 +195,13 @@ class _Batch:
             return self.things[key]
         except KeyError:
             raise _NotLoaded(key) from None
+
+    def survivor(self, relation: str | None) -> str | None:
+        """Whose relation this is at the end of the chain of merges; None when it is its own."""
+        found = None
+        while relation is not None and (above := self.absorbed.get(relation)) is not None:
+            found = relation = above
+        return found
 
     def count(self, department: str, column: int) -> None:
         self.counts.setdefault(department, [0, 0, 0, 0, 0])[column] += 1
@@ -226,22 +259,16 @@ class Ledger:
 
         released: list[tuple[str, Verdict]] = []
         for parked, arrival in waiting:
-            try:
-                verdict = self._retry(batch, parked, arrival)
-            except _NotLoaded:
-                await self._load_one(conn, batch, arrival)
-                verdict = self._retry(batch, parked, arrival)
+            verdict = await self._loading(conn, batch, arrival, partial(self._retry, batch, parked, arrival))
             if verdict is not None:
                 released.append((arrival.department, verdict))
         verdicts: list[Verdict] = []
         for arrival in arrivals:
-            while True:
-                try:
-                    verdicts.append(self._judge(batch, arrival))
-                    break
-                except _NotLoaded:
-                    # A link of this batch was refused and a later one taken: rare, so looked up one by one.
-                    await self._load_one(conn, batch, arrival)
+            try:
+                verdicts.append(self._judge(batch, arrival))
+            except _NotLoaded:
+                judge = partial(self._judge, batch, arrival)
+                verdicts.append(await self._loading(conn, batch, arrival, judge))
         await self._explain(conn, batch, [*verdicts, *(v for _, v in released)])
         if released:
             rows = [(d, v.position, orjson.dumps(v.as_json()).decode()) for d, v in released]
@@ -289,13 +316,27 @@ class Ledger:
                 chains.add(relation)
         return keys, chains
 
-    async def _load_one(self, conn: Connection, batch: _Batch, arrival: Arrival) -> None:
+    async def _loading(
+        self, conn: Connection, batch: _Batch, arrival: Arrival, judge: Callable[[], _Judged]
+    ) -> _Judged:
+        """What `judge` says, once every key that it asks for is loaded; it changes nothing before it has them all.
+
+        Keys that were not foreseen are rare: a link of this batch was refused and a later one taken, or a rule goes on
+        from what it found (a chain of merges).
+        """
+        for _ in range(_MOST_LOOKS):
+            try:
+                return judge()
+            except _NotLoaded as asked:
+                await self._load_one(conn, batch, arrival, asked.key)
+        kind = arrival.submission.event_type.kind if arrival.submission else arrival.type
+        raise RuntimeError(f"decide looked at more than {_MOST_LOOKS} keys that keys_of does not name, for {kind}")
+
+    async def _load_one(self, conn: Connection, batch: _Batch, arrival: Arrival, key: str) -> None:
         sub = arrival.submission
         assert sub is not None
         keys, chains = self._second(batch, [(arrival.department, sub)])
-        missing = {k for k in (*keys, *subject_keys(sub, arrival.department)) if k not in batch.things}
-        if not missing:
-            raise RuntimeError(f"decide looked at a key that keys_of does not name, for {sub.event_type.kind}")
+        missing = {k for k in (key, *keys, *subject_keys(sub, arrival.department)) if k not in batch.things}
         await self._look(conn, batch, [], missing, [], {c for c in chains if c not in batch.chains})
 
     async def _look(
@@ -304,6 +345,7 @@ class Ledger:
     ) -> None:  # fmt: skip
         for key in keys:
             batch.things.setdefault(key, None)
+        absorbed: list[str] = []
         rows = await conn.fetch(_LOOK, [p[0] for p in pairs], [p[1] for p in pairs], list(keys), lookups, list(chains))
         for r in rows:
             what = r["what"]
@@ -314,6 +356,8 @@ class Ledger:
                     self._identifiers[r["a"]] = found  # an identifier is never taken away again
             elif what == "chain":
                 batch.chains[r["a"]] = (r["n"], r["x"])
+                if r["b"] and r["a"] not in batch.absorbed:
+                    absorbed.append(r["a"])
             elif what == "person":
                 self._people.found(r["x"], r["a"], r["y"])
             elif what == "entry":
@@ -322,6 +366,15 @@ class Ledger:
             else:
                 again = Verdict("parked", r["b"], r["a"], problem=orjson.loads(r["c"]))
                 batch.seen[(r["a"], r["b"])] = (again, r["z"], r["y"])
+        named = [pair for key in keys if (pair := named_event(key)) is not None]
+        if named:
+            for r in await conn.fetch(_EVENTS, [p[0] for p in named], [p[1] for p in named]):
+                e = decode(r["payload"], r["version"])
+                known = event_thing(e.kind, e.relation, e.department, e.data, e.version, e.position)
+                batch.things[event_key(e.source, e.id)] = known
+        if absorbed:
+            for r in await conn.fetch(_ABOVE, absorbed):
+                batch.absorbed.setdefault(r["relation"], r["absorbed_by"])
 
     def _judge(self, batch: _Batch, arrival: Arrival) -> Verdict:
         sub = arrival.submission
@@ -334,7 +387,8 @@ class Ledger:
             same = arrival.department == _OWN or key is None or mac is None or content_mac(key, content) == mac
             if same:
                 batch.count(arrival.department, DUPLICATE)
-                return first
+                survivor = batch.survivor(first.relation)
+                return first if survivor is None else msgspec.structs.replace(first, survivor=survivor)
             return self._reject(batch, arrival, _other_content(first))
         decision = self._decide(batch, arrival, sub, on_arrival=True)
         if isinstance(decision, Accept):
@@ -371,16 +425,27 @@ class Ledger:
         stored = record(
             sub, department=arrival.department, relation=decision.relation, position=batch.position,
             version=version + 1, prev=prev, now=batch.now, recorded=batch.recorded, key=key,
-            mac=content_mac(key, content), people=self._people,
+            mac=content_mac(key, content), people=self._people, made=decision.attributes,
         )  # fmt: skip
         batch.entries.append(stored)
         batch.chains[decision.relation] = (stored.version, stored.leaf)
         for k, value in decision.touched.items():
             batch.things[k] = Thing(value, stored.version, stored.position)
             batch.touched.add(k)
+        named = event_key(sub.source, sub.id)
+        if named in batch.things:  # a withdrawal later in this batch names it
+            kind = sub.event_type.kind
+            batch.things[named] = event_thing(
+                kind, decision.relation, arrival.department, sub.data, stored.version, stored.position
+            )
+        merged = decision.attributes.get("absorbed")
+        if merged is not None:
+            kind = sub.event_type.kind
+            batch.absorbed[merged] = batch.merges[merged] = decision.relation if kind == "relation.merged" else None
         verdict = Verdict(
-            "accepted", sub.id, sub.source, stored.position, decision.relation, stored.version, stored.leaf.hex()
-        )
+            "accepted", sub.id, sub.source, stored.position, decision.relation, stored.version, stored.leaf.hex(),
+            survivor=batch.survivor(decision.relation),
+        )  # fmt: skip
         batch.seen[(sub.source, sub.id)] = (_again(verdict), key, stored.content_mac)
         batch.count(arrival.department, ACCEPTED)
         if batch.now - stored.occurred_at > _LATE_AFTER:
@@ -447,6 +512,8 @@ class Ledger:
             await conn.execute(_APPEND, *_columns(batch), *_tally(batch))
         elif batch.counts:
             await conn.execute(_TALLY, *_tally(batch))
+        if batch.merges:
+            await conn.execute(_ABSORB, list(batch.merges), list(batch.merges.values()))
         if batch.parked:
             await conn.executemany(_PARK, batch.parked)
         if batch.unparked:
@@ -458,7 +525,8 @@ class Ledger:
         if batch.rejected:
             await conn.executemany(_REJECT, [(*r[:5], orjson.dumps(r[5]).decode(), *r[6:]) for r in batch.rejected])
         if batch.touched and (had_parked or batch.parked):
-            return bool(await conn.fetch(_FREE, list(batch.touched)))
+            accepted = (event_key(e.source, e.id) for e in batch.entries)
+            return bool(await conn.fetch(_FREE, [*batch.touched, *accepted]))
         return False
 
 

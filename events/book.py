@@ -32,10 +32,14 @@ class Thing(msgspec.Struct, frozen=True):
 
 
 class Accept(msgspec.Struct, frozen=True):
-    """`relation` is the relation's UUID or `organisation`; `touched` the new values of the things that it changes."""
+    """`relation` is the relation's UUID or `organisation`; `touched` the new values of the things that it changes.
+
+    `attributes` are extension attributes that the book adds to the stored event beside `relation`: what it resolved.
+    """
 
     relation: str
     touched: Mapping[str, Value]
+    attributes: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +69,38 @@ Look = Callable[[str], Thing | None]
 Pseudonym = Callable[[str], str]
 
 
+# In the value of a thing: how many events that touched it stand, those that were withdrawn not counted.
+COUNT: Final = "n"
+
+
+def standing(thing: Thing | None) -> int:
+    """How many of the events that touched a thing stand; 0: it is as if the book had never heard of it."""
+    return 0 if thing is None else int(thing.value.get(COUNT, 1))
+
+
 class Case(msgspec.Struct, frozen=True):
-    """One event before its judge: the submission, its department and relation, and what is known."""
+    """One event before its judge: the submission, its department and relation, and what is known.
+
+    `known` finds a thing also when every event that touched it was withdrawn; to `look` it is as if it never was.
+    """
 
     event: Submission
     department: str
     relation: str
     now: datetime
-    look: Look
+    known: Look
+
+    def look(self, key: str) -> Thing | None:
+        thing = self.known(key)
+        return thing if standing(thing) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A thing that must be there: `key` template, the code that the event is parked under, the field that names it."""
+    """A thing that must be there: `key` template, the code that the event is parked under, the field that names it.
+
+    Where the template names an optional field that was left out, nothing is needed.
+    """
 
     key: str
     code: str
@@ -88,14 +111,20 @@ def _unchanged(case: Case) -> Mapping[str, Value]:
     return {}
 
 
+def _no_attributes(case: Case) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How one kind of event is judged. Keys are templates over its payload and `{relation}`.
+    """How one kind of event is judged. Keys are templates over its payload and `{relation}`; one that names an optional
+    field counts only where that field is given.
 
     `touches`: what it changes, and what `expectedversion` is held against. `guards`: only held against. `marks`: only
     changed. `needs`: what must be there first. `once`: a key of `touches` that may be made only once. `reads`: further
     keys that `check` looks at. `check` refuses or parks by state; `values` gives the values of touched things other
-    than the default `{}`.
+    than the default `{}`, `attributes` the extension attributes that the book adds. Keys that only show on the way (a
+    chain of merges) may be looked at too: they are loaded then, one by one.
     """
 
     touches: tuple[str, ...] = ()
@@ -106,21 +135,59 @@ class Rule:
     reads: Callable[[Submission, str], Sequence[str]] | tuple[str, ...] = ()
     check: Callable[[Case], Decision | None] | None = None
     values: Callable[[Case], Mapping[str, Value]] = _unchanged
+    attributes: Callable[[Case], Mapping[str, str]] = _no_attributes
 
 
-def key_from(template: str, event: Submission, relation: str, pseudonym: Pseudonym) -> str:
-    """Fills a key template. A field that names a person goes in as a pseudonym: keys are stored in the clear."""
+def key_from(template: str, event: Submission, relation: str, pseudonym: Pseudonym) -> str | None:
+    """Fills a key template; None where it names an optional field that was left out. A field that names a person goes
+    in as a pseudonym: keys are stored in the clear."""
+    return _filler(template)(event.data, relation, pseudonym)
+
+
+@cache
+def _filler(template: str) -> Callable[[Mapping[str, Any], str, Pseudonym], str | None]:
+    """Most templates name the relation and one field, and every event fills a dozen of them: those have a short way."""
+    parts = _parts(template)
+    if parts[1::2] == ("relation",):
+        before, after = parts[0], parts[2]
+        return lambda data, relation, pseudonym: f"{before}{relation}{after}"
+    if len(parts) == 5 and parts[1] == "relation" and parts[3][0] != "#":
+        before, between, name, after = parts[0], parts[2], parts[3], parts[4]
+
+        def short(data: Mapping[str, Any], relation: str, pseudonym: Pseudonym) -> str | None:
+            value = data.get(name)
+            return None if value is None else f"{before}{relation}{between}{value}{after}"
+
+        return short
+
+    def fill(data: Mapping[str, Any], relation: str, pseudonym: Pseudonym) -> str | None:
+        out = parts[0]
+        for at in range(1, len(parts), 2):
+            name = parts[at]
+            if name == "relation":
+                out += relation
+            elif name[0] == "#":
+                out += pseudonym(str(data[name[1:]]))
+            elif name in data:
+                out += str(data[name])
+            else:
+                return None
+            out += parts[at + 1]
+        return out
+
+    return fill
+
+
+def key_of(template: str, data: Mapping[str, Any], relation: str) -> str | None:
+    """As `key_from`, for an event as it is stored; None also where the key names a person, who stands there as a
+    reference."""
     parts = _parts(template)
     out = parts[0]
     for at in range(1, len(parts), 2):
         name = parts[at]
-        if name == "relation":
-            out += relation
-        elif name[0] == "#":
-            out += pseudonym(str(event.data[name[1:]]))
-        else:
-            out += str(event.data[name])
-        out += parts[at + 1]
+        if name != "relation" and name not in data:
+            return None
+        out += (relation if name == "relation" else str(data[name])) + parts[at + 1]
     return out
 
 
@@ -151,11 +218,11 @@ def relation_of(event: Submission, department: str, look: Look) -> str | None:
 def keys_of(rule: Rule, event: Submission, department: str, relation: str, pseudonym: Pseudonym) -> list[str]:
     """Every key that `decide` may look at for this event of this relation."""
     templates = (*rule.touches, *rule.guards, *rule.marks, *(n.key for n in rule.needs))
-    keys = [key_from(t, event, relation, pseudonym) for t in templates]
+    if not callable(rule.reads):
+        templates += rule.reads
+    keys = [k for t in templates if (k := key_from(t, event, relation, pseudonym)) is not None]
     if callable(rule.reads):
         keys.extend(rule.reads(event, relation))
-    else:
-        keys.extend(key_from(t, event, relation, pseudonym) for t in rule.reads)
     if relation != ORGANISATION:
         keys.append(relation_key(relation))
     if event.event_type.kind in LINKING:
@@ -188,11 +255,11 @@ def decide(
         if look(relation_key(relation)) is None:
             return _unknown_subject(event, department)
 
-    def key(template: str) -> str:
-        return key_from(template, event, relation, pseudonym)
+    def keys(*templates: str) -> list[str]:
+        return [k for t in templates if (k := key_from(t, event, relation, pseudonym)) is not None]
 
     if on_arrival and event.expectedversion is not None:
-        for k in map(key, (*rule.touches, *rule.guards)):
+        for k in keys(*rule.touches, *rule.guards):
             thing = look(k)
             if thing is not None and thing.version > event.expectedversion:
                 detail = (
@@ -200,24 +267,28 @@ def decide(
                     f"{event.expectedversion}; read it, and send your change with the new version under a new id"
                 )
                 return Reject("conflict", (FieldError("/expectedversion", detail),), conflict=thing.position)
-    missing = [n for n in rule.needs if look(key(n.key)) is None]
+    missing = [(n, k) for n in rule.needs for k in keys(n.key) if not standing(look(k))]
     if missing:
         errors = tuple(
             FieldError(n.pointer, f"the book does not know this yet ({n.code}); it is kept, and accepted once it does")
-            for n in missing
+            for n, _ in missing
         )
-        return Park(missing[0].code, tuple(key(n.key) for n in missing), errors)
-    if rule.once is not None and look(key(rule.once)) is not None:
-        name = rule.once.rsplit("{", 1)[1].rstrip("}")
-        detail = "this id was used before in this relation; correct the earlier event, or send a new id"
-        thing = look(key(rule.once))
-        return Reject("id_taken", (FieldError(f"/data/{name}", detail),), conflict=thing.position if thing else None)
+        return Park(missing[0][0].code, tuple(k for _, k in missing), errors)
+    if rule.once is not None:
+        for thing in filter(None, map(look, keys(rule.once))):
+            name = rule.once.rsplit("{", 1)[1].rstrip("}")
+            where = "the institution" if relation == ORGANISATION else "this relation"
+            detail = f"this id was used before in {where}; correct the earlier event, or send a new id"
+            return Reject("id_taken", (FieldError(f"/data/{name}", detail),), conflict=thing.position)
     case = Case(event, department, relation, now, look)
     if rule.check is not None and (answer := rule.check(case)) is not None:
         return answer
-    touched: dict[str, Value] = {key(t): {} for t in (*rule.touches, *rule.marks)}
+    counted = keys(*rule.touches, *rule.marks)
+    touched: dict[str, Value] = {k: {} for k in counted}
     touched.update(rule.values(case))
-    return Accept(relation, touched)
+    for k in counted:
+        touched[k] = {**touched[k], COUNT: standing(look(k)) + 1}
+    return Accept(relation, touched, rule.attributes(case))
 
 
 def _unknown_subject(event: Submission, department: str) -> Park:

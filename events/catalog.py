@@ -10,7 +10,7 @@ import msgspec
 import orjson
 from pydantic import ValidationError
 
-from events.contracts.relation import DEFAULT_TIERS
+from events.contracts.tier import DEFAULT_TIERS
 from events.envelope import EVENT_LIMIT_BYTES, Envelope, check_size, check_subject, read, system_of
 from events.errors import FieldError, Invalid
 from events.event_types import TYPES, EventType
@@ -26,7 +26,12 @@ _MOST_PROBLEMS: Final = 100
 _NO_JSON: Final = FieldError("/data", "The payload is no JSON that can be stored; check it.")
 
 # Where the book's own services send back a token that the book gave out.
-_TOKEN_POINTERS: Final = {"alert.raised": frozenset({"/data/owner"})}
+_TOKEN_POINTERS: Final = {
+    "alert.raised": frozenset({"/data/owner"}),
+    "loop.opened": frozenset({"/data/owner"}),
+    "person.erased": frozenset({"/data/person"}),
+}
+_NAMES_A_KIND: Final = frozenset({"relation.registered", "relation.details_changed"})
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -125,7 +130,7 @@ def _refusal(
     )
     if mentions_bsn(system_of(envelope)):
         patients.append(FieldError("/source", BSN_DETAIL))
-    if event_type is not None and event_type.kind == "relation.registered" and _is_of_patient(event.get("data")):
+    if event_type is not None and event_type.kind in _NAMES_A_KIND and _is_of_patient(event.get("data")):
         patients.append(FieldError("/data/kind", PATIENT_DETAIL))
     found: dict[str, FieldError] = {}
     for problem in (*patients, *errors, *others):

@@ -7,12 +7,15 @@ reads, so that all of them have the same now, and which `relatieboek clock advan
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.errors import SetupError
 from events.tables import head
+
+_CLOCK_AT: Final = select(head.c.clock_at)
 
 
 def system_now() -> datetime:
@@ -21,7 +24,7 @@ def system_now() -> datetime:
 
 async def book_now(conn: AsyncConnection) -> datetime:
     """The book's now (UTC)."""
-    fixed = await conn.scalar(select(head.c.clock_at))
+    fixed = await conn.scalar(_CLOCK_AT)
     return fixed.astimezone(UTC) if fixed is not None else system_now()
 
 

@@ -20,7 +20,7 @@ from events.wording import MOST_PROBLEMS, close_to, pointer, quoted
 EVENT_LIMIT_BYTES: Final = 64 * 1024
 REQUIRED: Final = ("id", "source", "specversion", "type", "subject", "data")
 VISIBILITIES: Final = ("organisation", "department", "team", "named")
-OF_THE_BOOK: Final = frozenset({"sequence", "recordedtime", "department", "relation"})
+OF_THE_BOOK: Final = frozenset({"sequence", "recordedtime", "department", "relation", "absorbed", "withdraws"})
 ATTRIBUTES: Final = frozenset(
     {*REQUIRED, "time", "datacontenttype", "dataschema", "actor", "visibility", "correlationid", "causationid",
      "expectedversion", "traceparent"}
@@ -121,7 +121,7 @@ def check_subject(envelope: Envelope, about: str, errors: list[FieldError]) -> N
         return
     if about == ORGANISATION and envelope.subject != ORGANISATION:
         errors.append(FieldError("/subject", "This event is about no relation; give 'organisation' as subject."))
-    elif about != ORGANISATION and envelope.subject == ORGANISATION:
+    elif about == "relation" and envelope.subject == ORGANISATION:
         errors.append(FieldError("/subject", "This event is about a relation; give its UUID or <scheme>:<value>."))
 
 

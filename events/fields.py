@@ -26,9 +26,11 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from events.identifiers import IDENT_FORM, UUID_FORM, Scheme, reference_problem, value_problem
-from events.values import DayForm, LeftOut, MomentForm, parse_period, refuse
+from events.values import DayForm, LeftOut, MomentForm, Number, Whole, parse_period, refuse
 
 T = TypeVar("T")
+
+About = Literal["relation", "organisation", "either"]
 
 Maybe = Annotated[T | None, LeftOut()]
 
@@ -40,9 +42,10 @@ class Closed(BaseModel):
 
 
 class Payload(Closed):
-    """Base of every payload. `about` says which subject its events have."""
+    """Base of every payload. `subject` says which subject its events have; `either` only where the event is about
+    another event."""
 
-    about: ClassVar[Literal["relation", "organisation"]] = "relation"
+    subject: ClassVar[About] = "relation"
 
 
 def told(what: str, *, origin: str, unit: str | None = None) -> FieldInfo:
@@ -84,7 +87,16 @@ def _reference(value: str) -> str:
     return value
 
 
+def _party(value: str) -> str:
+    return value if value == US else _reference(value)
+
+
+US: Final = "us"
 NAMED_EMPLOYEE_FORM: Final = r"^(?:ref~[0-9a-f]{32}|[A-Za-z0-9._:/@-]{1,64})$"
+TOPIC_FORM: Final = r"^[A-Za-z0-9._:/@-]{1,120}$"
+PERIOD_FORM: Final = r"^(?:19|20|21)[0-9]{2}(?:-(?:H[12]|Q[1-4]|0[1-9]|1[0-2]))?$"
+SOURCE_FORM: Final = r"^urn:nld:(?:oin:[0-9]{20}|kvk:[0-9]{8}):systeem:[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+EVENT_ID_FORM: Final = r"^[^\s\x00-\x1f\x7f-\x9f](?:[^\x00-\x1f\x7f-\x9f]{0,198}[^\s\x00-\x1f\x7f-\x9f])?$"
 QUESTION_FORM: Final = r"^(?:[1-9]|10|[a-z][a-z0-9_-]{0,39})$"
 SLUG_FORM: Final = r"^[a-z][a-z0-9_.-]{0,63}$"
 TIER_FORM: Final = r"^[A-Z][A-Z0-9]{0,3}$"
@@ -95,6 +107,10 @@ FORMS: Final[dict[str, str]] = {
     IDENT_FORM: "use 1 to 64 letters, digits and ._:/@- without spaces",
     UUID_FORM: "use a UUID of 36 characters",
     NAMED_EMPLOYEE_FORM: "use 1 to 64 letters, digits and ._:/@- without spaces",
+    TOPIC_FORM: "use 1 to 120 letters, digits and ._:/@- without spaces",
+    PERIOD_FORM: "use a year, half year, quarter or month: '2026', '2026-H1', '2026-Q3' or '2026-07'",
+    SOURCE_FORM: "use the source of an event, urn:nld:oin:<20 digits>:systeem:<name> or urn:nld:kvk:<8 digits>:…",
+    EVENT_ID_FORM: "use the id of an event, 1 to 200 visible characters",
     QUESTION_FORM: "use '1' to '10', or a key of your own of at most 40 lower-case letters, digits, _ and -",
     SLUG_FORM: "use at most 64 lower-case letters, digits, _ . and -, a letter first",
     TIER_FORM: "use a tier of 1 to 4 capitals and digits, for instance 'A'",
@@ -107,6 +123,8 @@ Slug = Annotated[str, Field(pattern=SLUG_FORM)]
 QuestionKey = Annotated[str, Field(pattern=QUESTION_FORM)]
 Tier = Annotated[str, Field(pattern=TIER_FORM)]
 RelationRef = Annotated[str, Field(min_length=1, max_length=90), AfterValidator(_reference)]
+Party = Annotated[str, Field(min_length=1, max_length=90), AfterValidator(_party)]
+CalendarPeriod = Annotated[str, Field(pattern=PERIOD_FORM)]
 PeriodText = Annotated[str, Field(min_length=2, max_length=20), AfterValidator(_period)]
 
 Label = Annotated[str, Field(pattern=WORDS_FORM, max_length=100)]
@@ -116,10 +134,16 @@ Evidence = Annotated[str, Field(pattern=WORDS_FORM, max_length=500)]
 PersonRef = Annotated[Ident, PERSON]
 EmployeeRef = Annotated[Ident, EMPLOYEE]
 EmployeeToken = Annotated[str, Field(pattern=NAMED_EMPLOYEE_FORM), EMPLOYEE]
+PersonToken = Annotated[str, Field(pattern=NAMED_EMPLOYEE_FORM), PERSON]
 PersonName = Annotated[str, Field(pattern=WORDS_FORM, max_length=200), PERSON_TEXT]
 Note = Annotated[str, Field(pattern=WORDS_FORM, max_length=1000), FREE_TEXT]
 Prose = Annotated[str, Field(pattern=WORDS_FORM, max_length=2000), FREE_TEXT]
 LongProse = Annotated[str, Field(pattern=WORDS_FORM, max_length=4000), FREE_TEXT]
+
+# 100 billion euro: beyond every budget in care, and an integer that JSON carries without loss.
+Cents = Annotated[int, Whole(0, 10_000_000_000_000)]
+Percentage = Annotated[float, Number(0, 100)]
+Amount = Annotated[float, Number(-1_000_000_000_000, 1_000_000_000_000)]
 
 Day = Annotated[date, DayForm()]
 Moment = Annotated[datetime, MomentForm()]
@@ -133,6 +157,8 @@ RelationKind = Literal[
     "municipality", "province", "care_office", "health_insurer", "primary_care_provider", "care_partner",
     "non_care_partner", "other_funder",
 ]  # fmt: skip
+Side = Literal["us", "them"]
+FinancingSystem = Literal["zvw", "wlz", "wmo", "jeugdwet", "pgb", "other"]
 InstrumentKind = Literal["nps", "csat", "ces", "prem", "rating", "enps"]
 KnowledgeItem = Literal[
     "history", "objectives", "issues", "critical_success_factors", "facts_and_figures", "contacts_and_matrix",

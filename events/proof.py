@@ -17,12 +17,17 @@ GENESIS: Final = bytes(32)
 
 def entry_of(stored: Mapping[str, Any], position: int, version: int, prev: bytes) -> dict[str, Any]:
     """The canonical entry of a stored event. `prev` is the leaf hash before it in the same relation."""
+    attributes = {k: v for k, v in stored.items() if k not in _NOT_IN_ENTRY}
+    return _entry(attributes, canonical(stored["data"]), position, version, prev)
+
+
+def _entry(attributes: Mapping[str, Any], data: bytes, position: int, version: int, prev: bytes) -> dict[str, Any]:
     return {
-        "attributes": {k: v for k, v in stored.items() if k not in _NOT_IN_ENTRY},
-        "data_sha256": hashlib.sha256(canonical(stored["data"])).hexdigest(),
+        "attributes": attributes,
+        "data_sha256": hashlib.sha256(data).hexdigest(),
         "position": position,
         "prev": prev.hex(),
-        "relation": stored["relation"],
+        "relation": attributes["relation"],
         "v": 1,
         "version": version,
     }
@@ -30,6 +35,14 @@ def entry_of(stored: Mapping[str, Any], position: int, version: int, prev: bytes
 
 def leaf_hash(stored: Mapping[str, Any], position: int, version: int, prev: bytes) -> bytes:
     """SHA-256(0x00 ‖ RFC 8785 bytes of the entry): 32 bytes."""
-    entry = entry_of(stored, position, version, prev)
+    return _hash(entry_of(stored, position, version, prev))
+
+
+def entry_hash(attributes: Mapping[str, Any], data: bytes, position: int, version: int, prev: bytes) -> bytes:
+    """As `leaf_hash`, from the attributes that an entry has and the RFC 8785 bytes of its data."""
+    return _hash(_entry(attributes, data, position, version, prev))
+
+
+def _hash(entry: Mapping[str, Any]) -> bytes:
     # Texts and small integers under ASCII names: RFC 8785 and orjson agree on them without a look at each.
     return hashlib.sha256(b"\x00" + orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)).digest()

@@ -50,19 +50,22 @@ class Report:
 
 
 @dataclass(slots=True)
-class _Chains:
+class Chains:
     """The end of every relation's chain up to here: 80 bytes and a few for each relation."""
 
     last: dict[str, tuple[int, bytes]] = field(default_factory=dict[str, tuple[int, bytes]])
 
 
-def check_entries(rows: Iterable[Any], expected: int, chains: _Chains, report: Report) -> int:
+def check_entries(rows: Iterable[Any], expected: int, chains: Chains, report: Report) -> int:
     """Checks a run of ledger rows by themselves; returns the position expected next."""
     for row in rows:
         position = row["position"]
-        if position != expected:
+        if position > expected:
             report.differ(f"ledger: position {expected} is missing")
             expected = position
+        if position < expected:
+            report.differ(f"ledger: position {position} is there twice")
+            continue
         expected += 1
         version, prev = chains.last.get(row["relation"], (0, GENESIS))
         if row["version"] != version + 1 or bytes(row["prev"]) != prev:
@@ -93,7 +96,7 @@ async def reconcile(dsn: str, nc: Client, progress: Progress = lambda done, tota
 
     `nc` needs to read the stream. Raises asyncpg's and NATS's errors when an engine is out.
     """
-    report, chains = Report(), _Chains()
+    report, chains = Report(), Chains()
     conn = await connect(dsn)
     try:
         head = await conn.fetchrow("SELECT position, stream_created FROM ledger.head")
@@ -179,7 +182,7 @@ async def repair(dsn: str, nc: Client, progress: Progress = lambda done, total: 
             except NotFoundError:
                 pass
             state = await stream.create()
-            chains, report, at, expected = _Chains(), Report(), 0, 1
+            chains, report, at, expected = Chains(), Report(), 0, 1
             while at < head:
                 rows = await conn.fetch(_READ, at, MOST_IN_BATCH)
                 expected = check_entries(rows, expected, chains, report)

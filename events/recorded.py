@@ -28,6 +28,8 @@ class _Wire(msgspec.Struct):
     visibility: str = "organisation"
     time: str | None = None
     actor: str | None = None
+    absorbed: str | None = None
+    withdraws: str | None = None
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +39,9 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     relation's UUID in lower case, or `organisation` for events about no relation. `data` is the stored payload:
     personal fields are opaque tokens (`ref~…` for a person or employee, `enc~…` for an encrypted text); a projection
     stores and compares them but never reads them. `time` is the envelope's time as sent.
+
+    What the book resolved, beside `relation`: `absorbed` is the UUID of the absorbed relation (relation.merged and
+    unmerged, of which `relation` is the survivor), `withdraws` the position of the event that a withdrawal is about.
     """
 
     position: int
@@ -52,6 +57,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     visibility: str = "organisation"
     time: str | None = None
     actor: str | None = None
+    absorbed: str | None = None
+    withdraws: int | None = None
 
     @property
     def kind(self) -> str:
@@ -93,7 +100,8 @@ def decode(payload: bytes, version: int) -> Recorded:
     return Recorded(
         position=int(w.sequence), version=version, relation=w.relation, type=w.type, source=w.source, id=w.id,
         subject=w.subject, department=w.department, recorded_at=w.recordedtime.astimezone(UTC), data=w.data,
-        visibility=w.visibility, time=w.time, actor=w.actor,
+        visibility=w.visibility, time=w.time, actor=w.actor, absorbed=w.absorbed,
+        withdraws=None if w.withdraws is None else int(w.withdraws),
     )  # fmt: skip
 
 

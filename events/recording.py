@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 import msgspec
 import orjson
 
 from events.canonical import canonical
-from events.catalog import Submission, personal_paths
-from events.fields import Payload
+from events.catalog import Submission
+from events.fields import Mark
+from events.marked import people_in, replaced
 from events.privacy import REF, Kind, Privacy, aad_of, new_key, new_ref, seal, text_token
-from events.proof import leaf_hash
+from events.proof import entry_hash
 from events.recorded import instant
+from events.schemas import exact
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -81,7 +82,7 @@ class People:
             self._known.clear()
         wanted: set[bytes] = set()
         for sub in submissions:
-            for value, kind in _people_in(sub):
+            for value, kind in people_in(sub.event_type.model, sub.data):
                 lookup = self._lookup(kind, value)
                 if lookup not in self._known:
                     wanted.add(lookup)
@@ -119,90 +120,67 @@ class People:
         self.fresh = {}
 
 
-_Place = tuple[Any, str, str]  # the object that holds a text, its key there, the text's JSON pointer
-
-
-def _marked(doc: Any, path: tuple[str, ...], pointer: str = "/data") -> list[_Place]:
-    """Where texts stand at the path of a marked field; `*` after a name stands for each item of that list."""
-    name, rest = path[0], path[1:]
-    value = doc.get(name)
-    if value is None:
-        return []
-    if not rest:
-        return [(doc, name, f"{pointer}/{name}")] if isinstance(value, str) else []
-    if rest[0] != "*":
-        return _marked(value, rest, f"{pointer}/{name}")
-    return [place for n, item in enumerate(value) for place in _marked(item, rest[1:], f"{pointer}/{name}/{n}")]
-
-
-@cache
-def _people_paths(model: type[Payload]) -> tuple[tuple[tuple[str, ...], Kind], ...]:
-    return tuple((path, mark.kind) for path, mark in personal_paths(model) if mark.kind in ("person", "employee"))
-
-
-def _people_in(sub: Submission) -> list[tuple[str, Kind]]:
-    data = sub.data
-    return [
-        (value, kind)
-        for path, kind in _people_paths(sub.event_type.model)
-        for holder, name, _ in _marked(data, path)
-        if not (value := holder[name]).startswith(REF)
-    ]
-
-
 def content_of(sub: Submission) -> bytes:
     """What makes two events the same: RFC 8785 of type, subject, time, actor, visibility, expectedversion, data."""
     content: dict[str, Any] = {"type": sub.type, "subject": sub.subject, "data": sub.data}
-    for name in ("time", "actor", "visibility", "expectedversion"):
-        value = getattr(sub, name)
-        if value is not None:
-            content[name] = value
-    return canonical(content)
+    if sub.time is not None:
+        content["time"] = sub.time
+    if sub.actor is not None:
+        content["actor"] = sub.actor
+    if sub.visibility is not None:
+        content["visibility"] = sub.visibility
+    if sub.expectedversion is not None:
+        content["expectedversion"] = sub.expectedversion
+    return _form(sub, content)
+
+
+def _form(sub: Submission, document: dict[str, Any]) -> bytes:
+    """The canonical form of a document that holds nothing but the payload, or tokens in its place, and attributes."""
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS) if exact(sub.event_type.model) else canonical(document)
 
 
 def _sealed(sub: Submission, position: int, key: bytes, people: People) -> dict[str, Any]:
     """A copy of the payload with every marked field replaced by its token."""
-    data: dict[str, Any] = orjson.loads(orjson.dumps(sub.data))
-    for path, mark in personal_paths(sub.event_type.model):
-        for holder, name, pointer in _marked(data, path):
-            value: str = holder[name]
-            if mark.kind in ("person", "employee"):
-                token = value if value.startswith(REF) else people.of(mark.kind, value).ref
-            else:
-                aad = aad_of(sub.type, sub.source, sub.id, pointer)
-                owner = people.of("person", sub.data["person"]) if mark.kind == "person_text" else None
-                used, ref = (owner.key, owner.ref) if owner else (key, None)
-                token = text_token(used, position, pointer, aad, value, ref)
-            holder[name] = token
-    return data
+
+    def token(mark: Mark, value: str, pointer: str) -> str:
+        if mark.kind == "person" or mark.kind == "employee":
+            return value if value.startswith(REF) else people.of(mark.kind, value).ref
+        aad = aad_of(sub.type, sub.source, sub.id, pointer)
+        if mark.kind != "person_text":
+            return text_token(key, position, pointer, aad, value)
+        owner = people.of("person", sub.data["person"])
+        return text_token(owner.key, position, pointer, aad, value, owner.ref)
+
+    return replaced(sub.event_type.model, sub.data, token)
+
+
+def _optional(sub: Submission) -> dict[str, Any]:
+    """The attributes that many events do not have."""
+    given = {"time": sub.time, "dataschema": sub.dataschema, "actor": sub.actor, "correlationid": sub.correlationid,
+             "causationid": sub.causationid, "expectedversion": sub.expectedversion}  # fmt: skip
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def record(
     sub: Submission, *, department: str, relation: str, position: int, version: int, prev: bytes, now: datetime,
-    recorded: str, key: bytes, mac: bytes, people: People,
+    recorded: str, key: bytes, mac: bytes, people: People, made: Mapping[str, str],
 ) -> Stored:  # fmt: skip
     """The entry for an accepted submission at a position. `prev` is the relation's leaf hash before it,
-    `recorded` the text of `now`."""
-    attributes: dict[str, Any] = {"specversion": "1.0"}
-    for name in ("id", "source", "type", "subject", "time", "dataschema", "actor", "correlationid", "causationid",
-                 "expectedversion", "traceparent"):  # fmt: skip
-        value = getattr(sub, name)
-        if value is not None:
-            attributes[name] = value
-    event = {
-        **attributes,
-        "datacontenttype": "application/json",
-        "visibility": sub.visibility or "organisation",
-        "sequence": f"{position:020d}",
-        "recordedtime": recorded,
-        "department": department,
-        "relation": relation,
-        "data": _sealed(sub, position, key, people),
-    }
-    leaf = leaf_hash(event, position, version, prev)
+    `recorded` the text of `now`, `made` the extension attributes that the book adds (`Accept.attributes`)."""
+    attributes = {
+        "specversion": "1.0", "id": sub.id, "source": sub.source, "type": sub.type, "subject": sub.subject,
+        "datacontenttype": "application/json", "visibility": sub.visibility or "organisation",
+        "recordedtime": recorded, "department": department, "relation": relation, **made, **_optional(sub),
+    }  # fmt: skip
+    data = _form(sub, _sealed(sub, position, key, people))  # written once: hashed and stored are the same bytes
+    leaf = entry_hash(attributes, data, position, version, prev)
+    if sub.traceparent is not None:
+        attributes["traceparent"] = sub.traceparent
+    attributes["sequence"] = f"{position:020d}"
+    attributes["data"] = orjson.Fragment(data)
     own = sub.data.get("occurred_at") or sub.data.get("occurred_on")
     occurred = instant(own) if own else (datetime.fromisoformat(sub.time).astimezone(UTC) if sub.time else now)
     return Stored(
-        position, relation, version, sub.source, sub.id, sub.type, department, orjson.dumps(event), prev, leaf, key,
-        mac, occurred,
+        position, relation, version, sub.source, sub.id, sub.type, department, orjson.dumps(attributes), prev, leaf,
+        key, mac, occurred,
     )  # fmt: skip

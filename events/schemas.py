@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import orjson
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from pydantic_core import core_schema
 
 from events.event_types import TYPES
 from events.fields import Mark
+from events.values import Whole
 
 Path = tuple[str, ...]
 
@@ -50,6 +52,30 @@ def _marks(metadata: Sequence[Any], path: Path) -> Iterable[tuple[Path, Mark]]:
     return [(path, mark) for mark in metadata if isinstance(mark, Mark)]
 
 
+@cache
+def exact(model: type[BaseModel]) -> bool:
+    """Whether every payload of this model has its RFC 8785 form by sorting names alone: no field holds a fraction, a
+    free name or an integer that JSON would round (`events.canonical`)."""
+    return all(_exact(field.annotation, field.metadata) for field in model.model_fields.values())
+
+
+def _exact(annotation: Any, marks: Sequence[Any]) -> bool:
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _exact(args[0], [*marks, *args[1:]])
+    if origin is tuple:
+        return all(_exact(inner, ()) for inner in args if inner is not ...)
+    if origin in (Union, UnionType):
+        return all(_exact(option, marks) for option in args)
+    if origin is Literal:
+        return True
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return exact(annotation)
+    if annotation is int:
+        return any(isinstance(mark, Whole) for mark in marks)
+    return annotation in (str, bool, date, datetime, type(None))
+
+
 class _Schemas(GenerateJsonSchema):
     """JSON Schema without the noise: no titles made of names, no `null` as a default of what may be left out."""
 
@@ -71,7 +97,7 @@ def _schema_text(type_: str) -> bytes:
         "$id": f"urn:relatieboek:schema:{type_}",
         **schema,
         "title": type_,
-        "x-subject": "organisation" if event_type.about == "organisation" else "relation",
+        "x-subject": event_type.about,
     }
     return orjson.dumps(head)
 

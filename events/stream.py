@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, cast
@@ -21,6 +21,7 @@ from events.recorded import TYPE_PREFIX
 
 STREAM: Final = "RELATIEBOEK"
 MOST_IN_BATCH: Final = 1_000
+_FEW: Final = 16
 _WRONG_LAST_SEQUENCE: Final = 10071
 _IN_FLIGHT: Final = 10164
 VERDICTS_KEPT: Final = timedelta(days=30)
@@ -132,23 +133,27 @@ class Stream:
         return bytes.fromhex(headers.get("Relatieboek-Leaf", ""))
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Adds contiguous messages, all or none: their positions follow the stream's last sequence.
+        """Adds contiguous messages in order: their positions follow the stream's last sequence.
+
+        Many go in as one atomic batch. The server makes a store of its own for each batch, which costs as much as
+        twenty messages with their fsyncs (measured: 4 ms of CPU for two messages, 14 for thirty-two), so a few are sent
+        one behind the other, each fenced by the sequence before it: after a failure a first part of them may be in.
 
         Raises WrongLast when the stream's last sequence is another, Unavailable when the answer did not come: then it
-        is unknown whether they are in, and the caller looks before it sends again.
+        is unknown which of them are in, and the caller looks before it sends again.
         """
         first, last = messages[0], messages[-1]
-        batch = {"Nats-Batch-Id": uuid4().hex} if len(messages) > 1 else {}
+        batch = {"Nats-Batch-Id": uuid4().hex} if len(messages) > _FEW else {}
         for n, message in enumerate(messages, 1):
             headers = message.headers()
-            if message is first:
+            if message is first or not batch:
                 headers["Nats-Expected-Last-Sequence"] = str(message.position - 1)
                 headers["Nats-Expected-Stream"] = STREAM
             if batch:
                 headers |= batch | {"Nats-Batch-Sequence": str(n)}
             try:
                 if message is not last:
-                    await self._nc.publish(message.subject, message.payload, headers=headers)
+                    await self._send(message.subject, message.payload, headers)
                     continue
                 if batch:
                     headers["Nats-Batch-Commit"] = "1"
@@ -164,6 +169,22 @@ class Stream:
                 raise Unavailable(f"JetStream: {ack.error.description} ({ack.error.err_code})")
             if ack.seq != last.position:
                 raise Diverged(f"the stream gave sequence {ack.seq} to position {last.position}", last.position)
+
+    async def _send(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> None:
+        """As the client's own `publish`, which spends 10 µs an event on looking at headers that are ours.
+
+        The method that takes the finished command is not public; where a later version does without it, `publish` does.
+        """
+        untyped: Any = self._nc
+        command = getattr(untyped, "_send_command", None)
+        if command is None or not self._nc.is_connected:
+            await self._nc.publish(subject, payload, headers=dict(headers))
+            return
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        block = f"NATS/1.0\r\n{lines}\r\n".encode()
+        await command(
+            b"HPUB %b %d %d\r\n%b%b\r\n" % (subject.encode(), len(block), len(block) + len(payload), block, payload)
+        )
 
     async def delete(self) -> None:
         """Only `reconcile --repair`, with the operations credential, may do this."""

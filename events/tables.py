@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -18,6 +20,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData(schema="ledger")
+
+# What an index of the ledger finds: which relations are one.
+MERGED: Final = "nl.relatieboek.relation.merged.v1"
+UNMERGED: Final = "nl.relatieboek.relation.unmerged.v1"
 
 _instant = DateTime(timezone=True)
 
@@ -37,6 +43,7 @@ entry = Table(
     Column("leaf", LargeBinary, nullable=False),
     UniqueConstraint("source", "id", name="entry_source_id"),
     UniqueConstraint("relation", "version", name="entry_relation_version"),
+    Index("entry_merges", "position", postgresql_where=text(f"type IN ('{MERGED}', '{UNMERGED}')")),
 )
 
 chain = Table(
@@ -45,6 +52,7 @@ chain = Table(
     Column("relation", Text, primary_key=True),
     Column("version", BigInteger, nullable=False),
     Column("leaf", LargeBinary, nullable=False, comment="leaf hash of the relation's last entry"),
+    Column("absorbed_by", Text, comment="the relation that absorbed it, directly; null: none does now"),
 )
 
 thing = Table(

@@ -12,9 +12,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
-def refuse(sentence: str) -> PydanticCustomError:
-    """An invariant that does not hold. The sentence is shown to the publisher as it is."""
-    return PydanticCustomError("rule", "{sentence}", {"sentence": sentence})
+def refuse(sentence: str, field: str = "") -> PydanticCustomError:
+    """An invariant that does not hold. The sentence is shown to the publisher as it is. `field`: the field that it is
+    about, where the validator of a whole object finds it."""
+    return PydanticCustomError("rule", "{sentence}", {"sentence": sentence, "field": field})
 
 
 class LeftOut:

@@ -88,8 +88,9 @@ def _one(detail: ErrorDetails, model: type[BaseModel], data: Mapping[str, Any]) 
         known = _fields_beside(model, path[:-1], data)
         return FieldError(at, f"Unknown field {quoted(name)}; remove it{close_to(name, known)}.")
     if kind == "rule":
-        return FieldError(at, str(context["sentence"]))
-    if kind == "too_short" and isinstance(value, list) and value:
+        field = pointer((context["field"],)) if context["field"] else ""
+        return FieldError(at + field, str(context["sentence"]))
+    if kind == "too_short" and isinstance(value, list) and len(value) >= context["min_length"]:  # pyright: ignore[reportUnknownArgumentType]  JSON
         return None  # pydantic counts sound items only, and the others are named already
     if kind.startswith("union_tag_") and value is not None:
         at += "/" + str(context["discriminator"]).strip("'")

@@ -6,120 +6,38 @@ alert, transition and the position of the cause, so that the same decision, take
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any, Final
+from datetime import date, datetime
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from events.recorded import instant, iso, local_date
-from projections.due import LEAD_WORKING_DAYS, anchored_due, meets_in_time, paused
-from projections.line_state import line_of
-from projections.overdue import day_start, moments, wanted
+from events.recorded import local_date
+from projections.alert_line import (
+    RULE,
+    RULE_VERSION,
+    alert_id,
+    alert_known,
+    contacts_of,
+    last_overdue_on,
+    meetings_of,
+    named,
+    open_of,
+    set_line,
+    settled_by_hand,
+)
+from projections.due import LEAD_WORKING_DAYS, paused
+from projections.escalation import level_due
+from projections.institution import Institution
+from projections.overdue import wanted
 from projections.periods import period_of
 from projections.rows import Row
-from projections.schedule_line import Due, Line, Meeting, Qualifying, Quota
-from projections.working_calendar import WorkingCalendar
+from projections.schedule_line import Due, Line, Qualifying, Quota
+from projections.transition import MAX_EVIDENCE, Transition
 
-RULE: Final = "contact_overdue"
-RULE_VERSION: Final = 1
-MAX_EVIDENCE: Final = 20
-
-_DAY: Final = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """An event to publish about a relation: `kind` is alert.raised, alert.resolved or alert.reopened.
-
-    `expected_version` is the relation's version at which the line was evaluated.
-    """
-
-    kind: str
-    relation: str
-    event_id: str
-    expected_version: int
-    data: Mapping[str, Any]
-
-
-def alert_id(relation: str, line: str, due_on: date | str, rule: str = RULE) -> str:
-    return str(uuid5(NAMESPACE_URL, f"urn:relatieboek:alert:{rule}:{relation}:{line}:{due_on}"))
-
-
-def set_line(row: Row) -> Line | None:
-    """The line as the due rules want it; None while only later facts of it are known."""
-    return None if row["our_layer"] is None else line_of(row)
-
-
-def contacts_of(line: Line, bucket: Row | None, since: date = date.min) -> list[Qualifying]:
-    """The contacts of the line's layers that its channels accept, from `since` on, ascending by date."""
-    dates: Sequence[Any] = () if bucket is None else bucket["dates"]
-    start = bisect_left(dates, [since.isoformat()])
-    channels = line.channels
-    return [
-        Qualifying(date.fromisoformat(on), position)
-        for on, position, channel in dates[start:]
-        if channels is None or channel in channels
-    ]
-
-
-def meetings_of(line: Line, bucket: Row | None, now: datetime) -> list[Meeting]:
-    """The planned meetings of the line's layers that have not ended at `now`."""
-    text = iso(now)
-    pairs = frozenset({(line.our_layer, line.their_layer)})
-    meetings: Sequence[Any] = () if bucket is None else bucket["meetings"]
-    return [
-        Meeting(contact, instant(starts_at), instant(ends_at), channel, pairs)
-        for contact, starts_at, ends_at, channel in meetings
-        if ends_at > text
-    ]
-
-
-def settle_line(row: Row, bucket: Row | None, calendar: WorkingCalendar, lead_working_days: int) -> None:
-    """Sets `check_at`, `overdue_from` and `overdue_on` of the line's row, counting from its `seen_at`."""
-    row["check_at"] = row["overdue_from"] = row["overdue_on"] = None
-    if row["our_layer"] is None or _settle_plain(row, bucket, calendar):
-        return
-    line, since = line_of(row), row["seen_at"]
-    contacts = _enough(line, bucket, local_date(since))
-    meetings = meetings_of(line, bucket, since)
-    for at in moments(line, contacts, meetings, since, calendar):
-        late = wanted(line, contacts, (), at, calendar, lead_working_days)
-        if late is not None and row["overdue_from"] is None:
-            row["overdue_from"], row["overdue_on"] = at, late.overdue_on
-        if row["check_at"] is None:
-            meeting = late is not None and meets_in_time(line, meetings, late, at)
-            if _differs(row, None if meeting else late, paused(line, local_date(at))):
-                row["check_at"] = at
-        if row["check_at"] is not None and row["overdue_from"] is not None:
-            return
-
-
-def _settle_plain(row: Row, bucket: Row | None, calendar: WorkingCalendar) -> bool:
-    """The common case at a fraction of the cost: a rolling line without pause, end or planned meeting.
-
-    Nothing is wanted before its one overdue_on, and always after it. False: not the common case, nothing was set.
-    """
-    if row["cadence"]["mode"] != "rolling" or row["pauses"] or row["ended_on"] is not None:
-        return False
-    anchor: date = row["starts_on"]
-    if bucket is not None:
-        if bucket["meetings"]:
-            return False
-        channels = row["channels"]
-        for on, _, channel in reversed(bucket["dates"]):
-            if channels is None or channel in channels:
-                anchor = max(anchor, date.fromisoformat(on))
-                break
-    due = anchored_due(row["cadence"]["every"], row["grace_working_days"], anchor, (), calendar)
-    since, start = row["seen_at"], day_start(due.overdue_on)
-    row["overdue_from"], row["overdue_on"] = max(since, start), due.overdue_on
-    if row["open"] is None:
-        row["check_at"] = max(since, start) if _differs(row, due, False) else None
-    elif since < start or _differs(row, due, False):
-        row["check_at"] = since
-    return True
+__all__ = [
+    "RULE", "RULE_VERSION", "alert_id", "anchor_on", "contacts_of", "decide", "differs", "evidence_of", "meetings_of",
+    "set_line",
+]  # fmt: skip
 
 
 def decide(
@@ -127,40 +45,41 @@ def decide(
     bucket: Row | None,
     version: int,
     now: datetime,
-    calendar: WorkingCalendar,
+    institution: Institution,
     lead_working_days: int = LEAD_WORKING_DAYS,
 ) -> Transition | None:
     """The one event that brings the line's alerts nearer to what they should be at `now`; None when they are right.
 
-    A change of due date takes two: the open alert resolves first, the next call raises the new one.
+    A change of due date takes two: the open alert resolves first, the next call raises the new one. `version` is that
+    of the relation `row["target"]`.
     """
     line = set_line(row)
     if line is None:
         return None
     contacts = contacts_of(line, bucket)
-    due = wanted(line, contacts, meetings_of(line, bucket, now), now, calendar, lead_working_days)
-    today = local_date(now)
-    if not _differs(row, due, paused(line, today)):
-        return None
-    if row["open"] is not None:
+    today, calendar = local_date(now), institution.calendar
+    meetings = meetings_of(line, bucket, now)
+    due = None if row["conflict"] else wanted(line, contacts, meetings, now, calendar, lead_working_days)
+    opened = open_of(row)
+    if not differs(row, due, is_paused=paused(line, today)):
+        level = None if opened is None else level_due(row, line, opened, today, institution)
+        return None if opened is None or level is None else _escalated(row, opened, level, version, today)
+    if opened is not None:
         reason, evidence = _resolution(row, line, contacts, due, today)
-        resolved = {"alert": row["open"]["alert"], "reason": reason, "evidence": evidence, "occurred_on": str(today)}
-        return _transition("alert.resolved", row, version, resolved)
-    if due is None:
-        return None
-    alert = alert_id(row["relation"], row["line"], due.due_on)
-    again = str(due.due_on) in row["alerts"]
-    silent = _about_the_past(row, due) or (not again and _not_later(row, due))
-    common = {"evidence": evidence_of(row, line, contacts, due), "silent": silent, "occurred_on": str(today)}
-    if again:
-        return _transition("alert.reopened", row, version, {"alert": alert, **common})
-    owner = {} if row["owner"] is None else {"owner": row["owner"]}
-    days = {"due_on": str(due.due_on), "overdue_on": str(due.overdue_on), "last_ok_on": str(due.last_ok_on)}
-    data = {
-        "alert": alert, "rule": RULE, "rule_version": RULE_VERSION, "line": row["line"], **days, **owner, "level": 0,
-        **common,
-    }  # fmt: skip
-    return _transition("alert.raised", row, version, data)
+        resolved = {"alert": opened["alert"], "reason": reason, "evidence": evidence, "occurred_on": str(today)}
+        return _transition("alert.resolved", row, opened["relation"], version, resolved)
+    return None if due is None else _raised(row, line, contacts, due, version, today, institution)
+
+
+def differs(row: Row, due: Due | None, *, is_paused: bool) -> bool:
+    """Whether the line's alerts are not what they should be, when `due` is wanted (escalation apart)."""
+    opened = open_of(row)
+    if opened is not None:
+        return due is None or str(due.due_on) != opened["due_on"] or opened["relation"] != row["root"]
+    if due is None or is_paused:
+        return False
+    # Resolved by a person: that holds for this due date.
+    return not settled_by_hand(row, due.due_on)
 
 
 def anchor_on(row: Row, bucket: Row | None, due_on: date, last_ok_on: date) -> date:
@@ -174,40 +93,61 @@ def anchor_on(row: Row, bucket: Row | None, due_on: date, last_ok_on: date) -> d
     return max(line.starts_on, contacts[-1].on) if contacts else line.starts_on
 
 
-def _enough(line: Line, bucket: Row | None, today: date) -> list[Qualifying]:
-    """The contacts that can matter from `today` on: rolling the last, quota those since the last period owed."""
-    if isinstance(line.cadence, Quota):
-        first = period_of(line.cadence.per, min([today, *(p.from_on for p in line.pauses)]))[0]
-        return contacts_of(line, bucket, period_of(line.cadence.per, first - _DAY)[0])
-    dates: Sequence[Any] = () if bucket is None else bucket["dates"]
-    for on, position, channel in reversed(dates):
-        if line.channels is None or channel in line.channels:
-            return [Qualifying(date.fromisoformat(on), position)]
-    return []
+def evidence_of(row: Row, line: Line, contacts: Sequence[Qualifying], due: Due) -> list[int]:
+    """Ascending: the contacts that the days follow from, the line's own events, and the last cause."""
+    until = due.last_ok_on if isinstance(line.cadence, Quota) else due.anchor_on
+    counted = [c.position for c in contacts if due.anchor_on <= c.on <= until]
+    own = [row["positions"]["set"], row["cause_position"], *(row["positions"].get("pauses", ()) if line.pauses else ())]
+    return sorted({*own[:2], *_last([*counted, *own[2:]], MAX_EVIDENCE - 2)})
 
 
-def _differs(row: Row, due: Due | None, is_paused: bool) -> bool:
-    opened = row["open"]
-    if opened is not None:
-        return due is None or str(due.due_on) != opened["due_on"]
-    if due is None or is_paused:
-        return False
-    # Resolved by a person: that holds for this due date.
-    return row["alerts"].get(str(due.due_on), (None, None))[1] != "manual"
+def _raised(
+    row: Row, line: Line, contacts: Sequence[Qualifying], due: Due, version: int, today: date, institution: Institution
+) -> Transition:
+    relation: str = row["root"]
+    field, name = named(relation, row)
+    alert = alert_id(relation, name, due.due_on)
+    again = alert_known(row, relation, due.due_on) is not None
+    silent = _about_the_past(row, due) or (not again and _not_later(row, due))
+    common = {"evidence": evidence_of(row, line, contacts, due), "silent": silent, "occurred_on": str(today)}
+    if again:
+        return _transition("alert.reopened", row, relation, version, {"alert": alert, **common})
+    owner = {} if row["owner"] is None else {"owner": row["owner"]}
+    policy = institution.policy(row["tier"], due.overdue_on)
+    kept: int | None = row["policy_version"] or (None if policy is None else policy.version)
+    days = {"due_on": str(due.due_on), "overdue_on": str(due.overdue_on), "last_ok_on": str(due.last_ok_on)}
+    data = {
+        "alert": alert, "rule": RULE, "rule_version": RULE_VERSION, field: name,
+        **({} if kept is None else {"policy_version": kept}), **days, **owner, "level": 0, **common,
+    }  # fmt: skip
+    return _transition("alert.raised", row, relation, version, data)
+
+
+def _escalated(row: Row, opened: Mapping[str, Any], level: int, version: int, today: date) -> Transition:
+    """The cause of an escalation is the time that went by since the alert was raised or reopened, not an event."""
+    data = {"alert": opened["alert"], "level": level, "occurred_on": str(today)}
+    event_id = _event_id(opened["alert"], f"escalated:{level}", opened["position"])
+    return Transition("alert.escalated", opened["relation"], event_id, version, data)
 
 
 def _resolution(
     row: Row, line: Line, contacts: Sequence[Qualifying], due: Due | None, today: date
 ) -> tuple[str, list[int]]:
-    opened = row["open"]
+    opened = open_of(row)
     cause: int = row["cause_position"]
+    if opened is None:
+        raise LookupError("no alert is open")
+    if opened["relation"] != row["root"] or row["conflict"]:
+        # Merged: it goes on under the survivor, or another line stands. Unmerged: it goes back to where it was.
+        return ("recomputed" if opened["relation"] != row["relation"] else "merged"), [cause]
     if line.ended_on is not None and today >= line.ended_on:
         return "line_ended", [row["positions"].get("ended", cause)]
     if opened["rule_version"] < RULE_VERSION:
         return "rule_changed", [cause]
-    anchor, last_ok = date.fromisoformat(opened["anchor_on"]), date.fromisoformat(opened["last_ok_on"])
+    last_ok = date.fromisoformat(opened["last_ok_on"])
     # Contacts that the book did not know when it raised the alert; one that was corrected is none of these.
     new = [c for c in contacts if c.position > opened["position"]]
+    anchor = _anchor(line, contacts, opened, last_ok)
     if isinstance(line.cadence, Quota):
         in_time = [c for c in new if anchor <= c.on <= last_ok]
         met = sum(anchor <= c.on <= last_ok for c in contacts) >= line.cadence.times
@@ -222,12 +162,15 @@ def _resolution(
     return "recomputed", [cause]
 
 
-def evidence_of(row: Row, line: Line, contacts: Sequence[Qualifying], due: Due) -> list[int]:
-    """Ascending: the contacts that the days follow from, the line's own events, and the last cause."""
-    until = due.last_ok_on if isinstance(line.cadence, Quota) else due.anchor_on
-    counted = [c.position for c in contacts if due.anchor_on <= c.on <= until]
-    own = [row["positions"]["set"], row["cause_position"], *(row["positions"].get("pauses", ()) if line.pauses else ())]
-    return sorted({*own[:2], *_last([*counted, *own[2:]], MAX_EVIDENCE - 2)})
+def _anchor(line: Line, contacts: Sequence[Qualifying], opened: Mapping[str, Any], last_ok: date) -> date:
+    """What the open alert counts from. A line that the relation has not set itself had no terms yet when the alert was
+    folded: then the contacts that the book knew at that time tell."""
+    if opened["anchor_on"] is not None:
+        return date.fromisoformat(opened["anchor_on"])
+    if isinstance(line.cadence, Quota):
+        return period_of(line.cadence.per, last_ok)[0]
+    known = [c.on for c in contacts if c.position < opened["position"] and c.on <= last_ok]
+    return max(line.starts_on, known[-1]) if known else line.starts_on
 
 
 def _last(positions: Sequence[int], count: int = MAX_EVIDENCE) -> list[int]:
@@ -241,11 +184,14 @@ def _about_the_past(row: Row, due: Due) -> bool:
 
 def _not_later(row: Row, due: Due) -> bool:
     """Whether it would take the place of an alert that was overdue as late or later: of that one people know."""
-    before: date | None = row["last_overdue_on"]
+    before = last_overdue_on(row)
     return before is not None and due.overdue_on <= before
 
 
-def _transition(kind: str, row: Row, version: int, data: Mapping[str, Any]) -> Transition:
+def _transition(kind: str, row: Row, relation: str, version: int, data: Mapping[str, Any]) -> Transition:
     verb = kind.removeprefix("alert.")
-    event_id = uuid5(NAMESPACE_URL, f"urn:relatieboek:alert:{data['alert']}:{verb}:{row['cause_position']}")
-    return Transition(kind, row["relation"], str(event_id), version, data)
+    return Transition(kind, relation, _event_id(data["alert"], verb, row["cause_position"]), version, data)
+
+
+def _event_id(alert: str, transition: str, cause: int) -> str:
+    return str(uuid5(NAMESPACE_URL, f"urn:relatieboek:alert:{alert}:{transition}:{cause}"))

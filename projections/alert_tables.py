@@ -1,7 +1,9 @@
 """The tables of the contact alerts. Rows stay per original relation; what depends on today is computed at reading.
 
 A `bucket` holds what a line's evaluation needs of all contacts between two layers, so that no contact row is read for
-it. `facts` and `stamps` keep what the other columns follow from, in whatever order it arrived.
+it. `facts` and `stamps` keep what the other columns follow from, in whatever order it arrived. Columns that a merge, a
+policy, the working calendar or an alert under another relation can change are made anew by `alert_settle` from these
+rows alone: the same rows give the same columns, however the events were cut into batches.
 """
 
 from __future__ import annotations
@@ -11,7 +13,15 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Index, Integer, MetaData, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from projections.contact_same import same_table
+from projections.institution import institution_table
+from projections.kin import alias_table
+
 metadata = MetaData()
+
+alias = alias_table(metadata)
+institution = institution_table(metadata)
+same = same_table(metadata)
 
 _instant = DateTime(timezone=True)
 
@@ -27,8 +37,76 @@ relation = Table(
     Column("version", BigInteger, nullable=False, comment="of the relation's last event: what an alert is based on"),
     Column("name", Text),
     Column("tier", Text),
+    Column("tiers", JSONB, nullable=False, comment="[[stamp, tier, position, recorded]], ascending"),
     Column("owner", Text, comment="reference of an employee: whose an unowned line is"),
     Column("stamps", JSONB, nullable=False),
+    Column("withdrawn_position", BigInteger, nullable=False, comment="of the last withdrawal of one of its events; 0"),
+    Column("withdrawn_at", _instant),
+    Column("root", Text, nullable=False, comment="whom its lines count for: itself, or who absorbed it"),
+    Index("relation_root", "root", postgresql_where=text("root <> relation")),
+)
+
+roster = Table(
+    "roster",
+    metadata,
+    Column("whole", Text, primary_key=True, comment="the constant 'all': one group of all relations"),
+    _text_key("relation"),
+)
+
+pending = Table(
+    "pending",
+    metadata,
+    Column("whole", Text, primary_key=True, comment="the constant 'all'"),
+    Column("what", Text, primary_key=True, comment="institution: every line is to be settled; gone once that is done"),
+)
+
+kinship = Table(
+    "kinship",
+    metadata,
+    Column("whole", Text, primary_key=True, comment="the constant 'all'"),
+    _text_key("member"),
+    Column("position", BigInteger, nullable=False, comment="of the last merge or unmerge that named it"),
+)
+
+lodging = Table(
+    "lodging",
+    metadata,
+    Column("whole", Text, primary_key=True, comment="the constant 'all'"),
+    Column("host", Text, primary_key=True, comment="relation under which alerts were raised"),
+    Column("guest", Text, primary_key=True, comment="relation whose lines those were about"),
+)
+
+counterpart = Table(
+    "counterpart",
+    metadata,
+    _text_key("relation"),
+    _text_key("person"),
+    Column("facts", JSONB, nullable=False, comment="presence, layer: [stamp, value, date]"),
+)
+
+employee = Table(
+    "employee",
+    metadata,
+    _text_key("employee"),
+    Column("left_on", Date, nullable=False),
+    Column("stamp", JSONB, nullable=False),
+)
+
+member = Table(
+    "member",
+    metadata,
+    _text_key("team"),
+    _text_key("employee"),
+    Column("role", Text),
+    Column("present", Boolean, nullable=False),
+    Column("stamp", JSONB, nullable=False),
+)
+
+department = Table(
+    "department",
+    metadata,
+    _text_key("department"),
+    Column("last_at", _instant, nullable=False, comment="when its last event was recorded"),
 )
 
 contact = Table(
@@ -45,6 +123,18 @@ contact = Table(
     Column("facts", JSONB, nullable=False),
 )
 
+foreign = Table(
+    "foreign_alert",
+    metadata,
+    _text_key("relation"),
+    Column("guest", Text, primary_key=True, comment="relation of the line; `relation` is where the alerts are"),
+    _text_key("line"),
+    Column("open", JSONB(none_as_null=True)),
+    Column("alerts", JSONB, nullable=False),
+    Column("last_overdue_on", Date),
+    Column("seen_at", _instant, nullable=False),
+)
+
 bucket = Table(
     "bucket",
     metadata,
@@ -52,6 +142,8 @@ bucket = Table(
     Column("pair", Integer, primary_key=True, autoincrement=False, comment="bit of our layer and theirs"),
     Column("dates", JSONB, nullable=False, comment="[[date, position, channel]] of contacts that count, ascending"),
     Column("meetings", JSONB, nullable=False, comment="[[contact, starts_at, ends_at, channel]], planned"),
+    Column("cause_position", BigInteger, nullable=False, comment="last event that changed it"),
+    Column("cause_at", _instant, nullable=False),
 )
 
 line = Table(
@@ -61,6 +153,8 @@ line = Table(
     _text_key("line"),
     Column("our_layer", Text, comment="null: not set yet"),
     Column("their_layer", Text),
+    Column("their_person", Text, comment="the person that the contact is with, where it is about one"),
+    Column("vacant_on", Date, comment="first day on which that person is gone"),
     Column("pair", Integer),
     Column("cadence", JSONB(none_as_null=True)),
     Column("channels", JSONB(none_as_null=True), comment="null: any channel"),
@@ -71,12 +165,26 @@ line = Table(
     Column("pauses", JSONB, nullable=False, comment="[[from, until or null]]"),
     Column("facts", JSONB, nullable=False),
     Column("positions", JSONB, nullable=False, comment="set, pauses: events that the line follows from"),
-    Column("cause_position", BigInteger, nullable=False, comment="last event that the line's due days can follow from"),
+    Column("own_position", BigInteger, nullable=False, comment="last event of its own relation that it follows from"),
+    Column("own_at", _instant, nullable=False, comment="when that was recorded"),
+    Column("own_seen_at", _instant, nullable=False, comment="last event of the line or its alerts, of its relation"),
+    Column("cause_position", BigInteger, nullable=False, comment="last event that its due days can follow from"),
     Column("cause_at", _instant, nullable=False, comment="when that was recorded"),
     Column("seen_at", _instant, nullable=False, comment="when the last event of the line or its alerts was recorded"),
-    Column("open", JSONB(none_as_null=True), comment="alert, due_on, last_ok_on, overdue_on, anchor_on, position …"),
+    Column("open", JSONB(none_as_null=True), comment="its alert: alert, days, level, snoozes, position …"),
     Column("alerts", JSONB, nullable=False, comment="{due_on: [alert, resolution or null]} of all alerts ever"),
     Column("last_overdue_on", Date, comment="of the alert that was resolved last"),
+    Column("hosted", JSONB(none_as_null=True), comment="open, alerts, last_overdue_on of alerts under other relations"),
+    Column("root", Text, nullable=False, comment="relation that it counts for, under which its next alert comes"),
+    Column("target", Text, nullable=False, comment="relation of its next event: of the open alert, else the root"),
+    Column("tier", Text, comment="of the root"),
+    Column("policy_version", Integer, comment="of the policy that asks for it; null: a line of the relation's own"),
+    Column(
+        "conflict",
+        Boolean,
+        nullable=False,
+        comment="after a merge another line stands; a person decides",
+    ),
     Column("check_at", _instant, comment="first instant at which the alerts are not what they should be; null: never"),
     Column("overdue_from", _instant, comment="not overdue before this instant; null: never, as far as known"),
     Column("overdue_on", Date, comment="what is overdue at overdue_from; order of the overdue lines"),
@@ -93,6 +201,9 @@ alert = Table(
     Column("rule", Text, nullable=False),
     Column("rule_version", Integer, nullable=False),
     Column("line", Text),
+    Column("about", Text, comment="what it is about where it is no line of the relation's own"),
+    Column("line_relation", Text, comment="whose line it is; differs from relation after a merge"),
+    Column("policy_version", Integer),
     Column("state", Text, nullable=False, comment="open or resolved"),
     Column("due_on", Date, nullable=False),
     Column("overdue_on", Date, nullable=False),
@@ -108,6 +219,9 @@ alert = Table(
     Column("resolution_evidence", JSONB, nullable=False),
     Column("acknowledged_at", _instant),
     Column("snoozed_until", Date, comment="first day on which it is no longer snoozed"),
+    Column("snoozes", Integer, nullable=False, comment="how often it was put off since it was raised or reopened"),
+    Column("escalated_at", _instant),
+    Column("turned_at", _instant, nullable=False, comment="when it was raised or reopened last"),
     Index("alert_alert", "alert"),
     Index("alert_position", "position"),
     Index("alert_open_position", "position", postgresql_where=text("state = 'open'")),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Final
 
@@ -24,7 +24,7 @@ from events.recorded import Recorded
 from projections.folding import Failure, Folded, Folder, Limits, ParkedEvent
 from projections.postgres import DATA_ERRORS, Connection, PostgresLoader, close, connect, make_scratch, shapes, write
 from projections.rows import LiveMessage, Projection
-from projections.store import State, versioned
+from projections.store import POSITION_SUBJECT, State, versioned
 from projections.working_set import Changes, WorkingSet
 
 _MOVE: Final = """
@@ -72,6 +72,16 @@ class Step:
     events: int
     position: int
     seconds: float
+    behind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the feed gave: the events of the projection's kinds, up to position `last`, and how many messages the stream
+    holds after it."""
+
+    events: Sequence[Recorded]
+    last: int
     behind: int
 
 
@@ -162,13 +172,13 @@ class Build:
                 began = perf_counter()
                 if not self._busy():
                     await self._end_write()
-                if not events:
+                if feed.position == self._folded_to:
                     await self._end_write()
                     await self.check_fence()
-                elif care.alone and events[0].position <= care.upto:
+                elif care.alone and self._folded_to < care.upto:
                     await self._end_write()
-                    await self._one_by_one(events, watch)
-                elif await self._fold(events, watch, feed.behind, upto, care):
+                    await self._one_by_one(events, feed.position, watch)
+                elif await self._fold(Batch(events, feed.position, feed.behind), watch, upto, care):
                     await self._end_write()
                     work = self._write(self._gathered, self._rows.hand_over(), watch, began, feed.behind)
                     self._gathered = []
@@ -194,20 +204,21 @@ class Build:
             if not self._writing.cancelled():
                 self._writing.exception()  # the error that ended the loop is the one to tell
 
-    async def _fold(self, events: Sequence[Recorded], watch: Watch, behind: int, upto: int | None, care: Care) -> bool:
+    async def _fold(self, batch: Batch, watch: Watch, upto: int | None, care: Care) -> bool:
         """Folds a batch; whether what was gathered is to be written now."""
-        last = events[-1].position
-        if upto is None or not self._limits.gather or events[0].position <= care.upto:
+        events, last = batch.events, batch.last
+        if upto is None or not self._limits.gather or self._folded_to < care.upto:
             # far behind there is nobody to tell: dashboards poll the position
-            announcing = watch.announce is not None and behind < self._limits.batch
-            self._gathered.append(await self._folder.fold_parking(events, announcing=announcing))
+            announcing = watch.announce is not None and batch.behind < self._limits.batch
+            found = await self._folder.fold_parking(events, announcing=announcing) if events else Folded(last, 0)
+            self._gathered.append(replace(found, position=last))
             self._folded_to = last
             return True
-        folded = await self._folder.fold(events, announcing=False)
+        folded = await self._folder.fold(events, announcing=False) if events else Folded(last, 0)
         if not isinstance(folded, Folded):
             # what was gathered before cannot be told from this batch's changes any more
             raise Refused("poison in what was gathered", Care(last))
-        self._gathered.append(folded)
+        self._gathered.append(replace(folded, position=last))
         self._folded_to = last
         return last == upto or self._rows.changed_rows() >= self._limits.gather
 
@@ -235,12 +246,13 @@ class Build:
         self._rows.written()
         if watch.on_step is not None:
             watch.on_step(Step(events, position, perf_counter() - began, behind))
-        messages = [m for f in gathered for m in f.messages]
-        if watch.announce is not None and messages:
-            await watch.announce(messages)
+        if watch.announce is not None and behind < self._limits.batch:
+            here = LiveMessage(f"{POSITION_SUBJECT}.{name}", {"position": position})
+            await watch.announce([here, *(m for f in gathered for m in f.messages)])
 
-    async def _one_by_one(self, events: Sequence[Recorded], watch: Watch) -> None:
-        """Every event in a transaction of its own, so that values that PostgreSQL refuses park their own relation."""
+    async def _one_by_one(self, events: Sequence[Recorded], last: int, watch: Watch) -> None:
+        """Every event in a transaction of its own, so that values that PostgreSQL refuses park their own relation; then
+        the checkpoint moves to `last`."""
         quiet = Watch(on_step=watch.on_step)
         for event in events:
             began = perf_counter()
@@ -256,3 +268,6 @@ class Build:
                 folded = Folded(event.position, 1, [ParkedEvent(event.position, event.relation, why)])
                 await self._write([folded], {}, quiet, began, 0)
             self._folded_to = event.position
+        if self._folded_to < last:  # what follows is of kinds that this projection leaves out
+            await self._write([Folded(last, 0)], {}, quiet, perf_counter(), 0)
+            self._folded_to = last

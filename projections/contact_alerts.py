@@ -1,8 +1,8 @@
 """Contact alerts: what each schedule line follows from, its alerts, and when to look at it again.
 
-The fold reads no clock. After each batch `settle` computes, for every line that the batch touched, the first instant
-at which its alerts are not what they should be (`check_at`); the alert service asks for the lines whose instant has
-come and publishes what `alert_rule.decide` says. So a tick costs what is due, not what exists.
+The fold reads no clock. After each batch `settle` computes, for every line that the batch can have changed, the first
+instant at which its alerts are not what they should be (`check_at`); the alert service asks for the lines whose instant
+has come and publishes what `alert_rule.decide` says. So a tick costs what is due, not what exists.
 
 Facts that replace each other take effect by `Recorded.stamp`: the same facts give the same rows in any order, but for
 positions and recorded times. The book's own `alert.*` events have one writer and apply in the order of the book.
@@ -16,105 +16,147 @@ from datetime import date
 from functools import partial
 from typing import Any, Final
 
-from events.recorded import ORGANISATION, Recorded, instant, iso, local_date
-from projections import contact_facts, line_facts
-from projections.alert_rule import anchor_on, settle_line
+from events.recorded import ORGANISATION, Recorded, iso, local_date
+from projections import line_facts
+from projections.alert_fold import ALERT_KINDS, alert_needs, fold_alert
+from projections.alert_line import POLICY
+from projections.alert_settle import INSTITUTION, blank_line, settle, settle_needs, spread
 from projections.alert_tables import metadata
 from projections.contact_facts import CONTACT_KINDS
+from projections.contact_same import DECLARED, Kept, State, Way, same_needs, turns
 from projections.due import LEAD_WORKING_DAYS
+from projections.institution import ALL, INSTITUTION_KINDS, fold_institution, institution_needs
+from projections.kin import alias_needs, fold_alias
 from projections.line_facts import LINE_KINDS
 from projections.rows import Group, Need, One, Projection, Row, Rows
+from projections.staff import STAFF_KINDS, fold_staff, staff_needs
 from projections.working_calendar import WorkingCalendar
 
-_ALERT_KINDS: Final = frozenset(
-    f"alert.{verb}" for verb in ("raised", "resolved", "reopened", "acknowledged", "snoozed", "escalated")
-)
 _ASSIGNMENT_KINDS: Final = frozenset({"team.relation_assigned", "team.relation_unassigned"})
+_COUNTERPART_KINDS: Final = frozenset({"counterpart.added", "counterpart.moved", "counterpart.departed"})
 _NOTHING: Final[dict[str, list[Any]]] = {}
 # column of the relation's row -> field of the payload, by kind
 _REGISTERS: Final[Mapping[str, Mapping[str, str]]] = {
     "relation.registered": {"name": "name"},
     "relation.details_changed": {"name": "name"},
-    "relation.tier_assigned": {"tier": "tier"},
     "relation.owner_assigned": {"owner": "employee"},
 }
 
 
 def needs(event: Recorded) -> Iterable[Need]:
     """The rows that `evolve` reads for this event."""
+    kind, data = event.kind, event.data
+    yield One("department", (event.department,))
     if event.relation == ORGANISATION:
-        return ()
-    relation, kind = One("relation", (event.relation,)), event.kind
-    if kind in CONTACT_KINDS:
-        contact = One("contact", (event.relation, event.data["contact"]))
-        return relation, contact, Group("bucket", event.relation), Group("line", event.relation)
-    if kind in LINE_KINDS:
-        return relation, One("line", (event.relation, event.data["line"]))
-    if kind in _ALERT_KINDS:
-        alert = One("alert", (event.relation, event.data["alert"]))
-        return relation, alert, Group("line", event.relation), Group("bucket", event.relation)
-    if kind in _ASSIGNMENT_KINDS:
-        return relation, One("assignment", (event.relation, event.data["team"]))
-    return (relation,)
-
-
-def settle_needs(relation: str) -> Iterable[Need]:
-    return Group("line", relation), Group("bucket", relation)
+        yield from institution_needs(event)
+        yield from staff_needs(event)
+        return
+    yield One("relation", (event.relation,))
+    yield from alias_needs(event)
+    if event.absorbed is not None:
+        yield from (One("kinship", (ALL, member)) for member in (event.relation, event.absorbed))
+    if kind in CONTACT_KINDS or kind == DECLARED:
+        yield from same_needs(event)
+        yield from (Group("bucket", event.relation), Group("line", event.relation))
+    elif kind in LINE_KINDS:
+        yield One("line", (event.relation, data["line"]))
+        if data.get("their_person") is not None:
+            yield One("counterpart", (event.relation, data["their_person"]))
+    elif kind in _COUNTERPART_KINDS:
+        yield from (One("counterpart", (event.relation, data["person"])), Group("line", event.relation))
+    elif kind in ALERT_KINDS:
+        yield from alert_needs(event)
+    elif kind in _ASSIGNMENT_KINDS:
+        yield One("assignment", (event.relation, data["team"]))
 
 
 def evolve(rows: Rows, event: Recorded) -> None:
     """Folds one event in. Events of one relation come in the order of the book."""
-    if event.relation == ORGANISATION:
-        return
     kind = event.kind
+    _department(rows, event)
+    if event.relation == ORGANISATION:
+        if kind in INSTITUTION_KINDS:
+            fold_institution(rows, event)
+            rows.put("pending", {"whole": ALL, "what": INSTITUTION})
+        elif kind in STAFF_KINDS:
+            fold_staff(rows, event)
+        return
     _relation(rows, event, _REGISTERS.get(kind, {}))
-    if kind in CONTACT_KINDS:
-        _contact(rows, event)
+    fold_alias(rows, event)
+    if event.absorbed is not None:
+        for member in (event.relation, event.absorbed):
+            known = rows.get("kinship", ALL, member)
+            position = max(event.position, 0 if known is None else known["position"])
+            rows.put("kinship", {"whole": ALL, "member": member, "position": position})
+    if kind in CONTACT_KINDS or kind == DECLARED:
+        _contacts(rows, event)
     elif kind in LINE_KINDS:
         _line(rows, event)
-    elif kind in _ALERT_KINDS:
-        _alert(rows, event)
+    elif kind in _COUNTERPART_KINDS:
+        _counterpart(rows, event)
+    elif kind in ALERT_KINDS:
+        fold_alert(rows, event)
     elif kind in _ASSIGNMENT_KINDS:
         _assignment(rows, event)
 
 
-def settle(rows: Rows, relations: Iterable[str], *, calendar: WorkingCalendar, lead_working_days: int) -> None:
-    """Recomputes when to look again at the lines that changed."""
-    for relation in relations:
-        for known in list(rows.group("line", relation)):
-            if known["stale"]:
-                row = {**known, "stale": False}
-                bucket = None if row["pair"] is None else rows.get("bucket", relation, row["pair"])
-                settle_line(row, bucket, calendar, lead_working_days)
-                rows.put("line", row)
+def evolve_withdrawn(rows: Rows, event: Recorded, withdrawal: Recorded) -> None:
+    """A withdrawn event leaves nothing but that the due days may follow from its withdrawal."""
+    _department(rows, event)
+    if event.relation == ORGANISATION:
+        if event.kind in INSTITUTION_KINDS:
+            rows.put("pending", {"whole": ALL, "what": INSTITUTION})
+        return
+    _relation(rows, event, {})
+    row: Row = dict(rows.get("relation", event.relation) or {})
+    if withdrawal.position > row["withdrawn_position"]:
+        row.update(withdrawn_position=withdrawal.position, withdrawn_at=withdrawal.recorded_at)
+        rows.put("relation", row)
 
 
 def build(calendar: WorkingCalendar, lead_working_days: int = LEAD_WORKING_DAYS) -> Projection:
     """The projection for an institution's calendar and lead."""
     return Projection(
         name="contact_alerts",
-        version=1,
+        version=2,
         metadata=metadata,
         needs=needs,
         evolve=evolve,
+        evolve_withdrawn=evolve_withdrawn,
         settle=partial(settle, calendar=calendar, lead_working_days=lead_working_days),
         settle_needs=settle_needs,
+        spread=spread,
+        kept=frozenset({"alias", "kinship", "roster", "pending", "lodging", "department"}),
     )
 
 
 PROJECTION: Final = build(WorkingCalendar())
 
 
+def _department(rows: Rows, event: Recorded) -> None:
+    known = rows.get("department", event.department)
+    if known is None or event.recorded_at > known["last_at"]:
+        rows.put("department", {"department": event.department, "last_at": event.recorded_at})
+
+
 def _relation(rows: Rows, event: Recorded, registers: Mapping[str, str]) -> None:
-    known: Row = rows.get("relation", event.relation) or {
-        "relation": event.relation, "version": 0, "name": None, "tier": None, "owner": None, "stamps": {},
-    }  # fmt: skip
+    known: Row | None = rows.get("relation", event.relation)
+    if known is None:
+        rows.put("roster", {"whole": ALL, "relation": event.relation})
+        known = {
+            "relation": event.relation, "version": 0, "name": None, "tier": None, "tiers": [], "owner": None,
+            "stamps": {}, "withdrawn_position": 0, "withdrawn_at": None, "root": event.relation,
+        }  # fmt: skip
     row: Row = {**known, "version": max(known["version"], event.version)}
     for column, field in registers.items():
         value = event.data.get(field)
         if value is not None and event.stamp > row["stamps"].get(column, []):
             row[column] = value
             row["stamps"] = {**row["stamps"], column: event.stamp}
+    if event.kind == "relation.tier_assigned":
+        assigned = [event.stamp, event.data["tier"], event.position, iso(event.recorded_at)]
+        row["tiers"] = sorted([t for t in row["tiers"] if t[0] != event.stamp] + [assigned])
+        row["tier"] = row["tiers"][-1][1]
     rows.put("relation", row)
 
 
@@ -126,34 +168,85 @@ def _assignment(rows: Rows, event: Recorded) -> None:
         rows.put("assignment", {"relation": event.relation, "team": team, "assigned": assigned, "stamp": stamp})
 
 
-def _contact(rows: Rows, event: Recorded) -> None:
-    contact = event.data["contact"]
-    before: Row = rows.get("contact", event.relation, contact) or {
-        "relation": event.relation, "contact": contact, "position": None, "pairs": 0, "channel": None, "held_on": None,
-        "starts_at": None, "ends_at": None, "facts": {},
-    }  # fmt: skip
-    facts = contact_facts.add_fact(before["facts"], event)
-    now = contact_facts.derive(facts)
+def _counterpart(rows: Rows, event: Recorded) -> None:
+    """Presence and layer of a person at the relation, and the lines that name them."""
+    data, person = event.data, event.data["person"]
+    known = rows.get("counterpart", event.relation, person)
+    facts: dict[str, Any] = {} if known is None else dict(known["facts"])
+    on = local_date(event.occurred_at).isoformat()
+    told: dict[str, Any] = {}
+    if event.kind != "counterpart.moved":
+        told["gone"] = event.kind == "counterpart.departed"
+    if data.get("layer") is not None:
+        told["layer"] = data["layer"]
+    for name, value in told.items():
+        if name not in facts or event.stamp > facts[name][0]:
+            facts[name] = [event.stamp, value, on, event.kind]
+    row: Row = {"relation": event.relation, "person": person, "facts": facts}
+    rows.put("counterpart", row)
+    for line in list(rows.group("line", event.relation)):
+        if line["their_person"] == person:
+            vacant_on = _vacant_on(line["their_layer"], row)
+            if vacant_on != line["vacant_on"]:
+                rows.put("line", _caused({**line, "vacant_on": vacant_on}, event))
+
+
+def _vacant_on(their_layer: str | None, counterpart: Row | None) -> date | None:
+    """The first day on which the person of a line is gone, or has moved to another layer than the line is with."""
+    if counterpart is None:
+        return None
+    facts = counterpart["facts"]
+    gone: list[Any] | None = facts.get("gone")
+    if gone is not None and gone[1]:
+        return date.fromisoformat(gone[2])
+    layer: list[Any] | None = facts.get("layer")
+    if layer is None or layer[3] != "counterpart.moved" or layer[1] == their_layer:
+        return None
+    return date.fromisoformat(layer[2])
+
+
+def _contacts(rows: Rows, event: Recorded) -> None:
+    """A fact about a contact, or that several are the same: of those only one qualifies."""
+
+    def known(contact: str) -> State | None:
+        row = rows.get("contact", event.relation, contact)
+        return None if row is None else State(row["facts"], {"position": row["position"]})
+
+    def keep(kept: Kept, event: Recorded) -> Kept:
+        first = kept.get("position") is None and event.kind == "contact.held"
+        return {"position": event.position} if first else kept
+
+    for turn in turns(rows, event, known, Way(keep=keep)):
+        before = _contact_row(event.relation, turn.contact, turn.before or State({}))
+        after = _contact_row(event.relation, turn.contact, turn.after)
+        _turn_contact(rows, event, before, after)
+
+
+def _contact_row(relation: str, contact: str, state: State) -> Row:
+    now = state.derived()
     starts_at = now["starts_at"] if now["state"] == "planned" else None
-    after: Row = {
-        **before, "facts": facts, "pairs": now["pairs"], "channel": now["channel"],
-        "held_on": now["held_on"] if now["counted"] else None,
+    return {
+        "relation": relation, "contact": contact, "position": state.kept.get("position"), "facts": state.facts,
+        "pairs": now["pairs"], "channel": now["channel"], "held_on": now["held_on"] if now["counted"] else None,
         "starts_at": None if starts_at is None else iso(starts_at),
         "ends_at": None if starts_at is None else iso(now["ends_at"] or starts_at),
     }  # fmt: skip
-    if event.kind == "contact.held" and after["position"] is None:
-        after["position"] = event.position
+
+
+def _turn_contact(rows: Rows, event: Recorded, before: Row, after: Row) -> None:
     rows.put("contact", after)
-    changed = _move(rows, event.relation, before, after)
+    changed = _move(rows, event, before, after)
     if changed:
         channels = {before["channel"], after["channel"]}
         for line in list(rows.group("line", event.relation)):
             accepted = line["channels"] is None or not channels.isdisjoint(line["channels"])
+            if line["line"].startswith(POLICY):
+                continue  # whether it is there yet depends on the batch; its bucket says what came last
             if line["pair"] is not None and line["pair"] & changed and accepted:
                 rows.put("line", _caused(line, event))
 
 
-def _move(rows: Rows, relation: str, before: Row, after: Row) -> int:
+def _move(rows: Rows, event: Recorded, before: Row, after: Row) -> int:
     """Takes what a contact was out of its buckets and puts in what it is; the bits of the pairs where that differs."""
     was, is_ = _entries(before), _entries(after)
     if was == is_ and before["pairs"] == after["pairs"]:
@@ -167,14 +260,22 @@ def _move(rows: Rows, relation: str, before: Row, after: Row) -> int:
         if out == into:
             continue
         changed |= pair
-        known = rows.get("bucket", relation, pair) or {"relation": relation, "pair": pair, "dates": [], "meetings": []}
-        row = dict(known)
+        row: Row = dict(rows.get("bucket", event.relation, pair) or _empty_bucket(event, pair))
+        row["cause_position"] = max(row["cause_position"], event.position)
+        row["cause_at"] = max(row["cause_at"], event.recorded_at)
         for column, entry in out.items():
             row[column] = _without(row[column], entry)
         for column, entry in into.items():
             row[column] = _with(row[column], entry)
         rows.put("bucket", row)
     return changed
+
+
+def _empty_bucket(event: Recorded, pair: int) -> Row:
+    return {
+        "relation": event.relation, "pair": pair, "dates": [], "meetings": [], "cause_position": 0,
+        "cause_at": event.recorded_at,
+    }  # fmt: skip
 
 
 def _entries(contact: Row) -> dict[str, list[Any]]:
@@ -198,11 +299,8 @@ def _without(entries: list[Any], entry: list[Any]) -> list[Any]:
 
 def _line(rows: Rows, event: Recorded) -> None:
     line = event.data["line"]
-    known: Row = rows.get("line", event.relation, line) or {
-        "relation": event.relation, "line": line, "facts": {}, "positions": {}, "cause_position": 0,
-        "cause_at": event.recorded_at, "seen_at": event.recorded_at, "open": None, "alerts": {},
-        "last_overdue_on": None, "check_at": None, "overdue_from": None, "overdue_on": None, "stale": True,
-    }  # fmt: skip
+    blank = blank_line(event.relation, line, event.recorded_at)
+    known: Row = rows.get("line", event.relation, line) or blank
     facts = line_facts.add_fact(known["facts"], event)
     positions: dict[str, Any] = dict(known["positions"])
     name = {"schedule.line_set": "set", "schedule.line_ended": "ended"}.get(event.kind)
@@ -210,78 +308,16 @@ def _line(rows: Rows, event: Recorded) -> None:
         positions[name] = event.position
     if event.kind in ("schedule.line_paused", "schedule.line_resumed"):
         positions["pauses"] = [*positions.get("pauses", ()), event.position]
-    rows.put("line", _caused({**known, **line_facts.derive(facts), "facts": facts, "positions": positions}, event))
+    row: Row = {**known, **line_facts.derive(facts), "facts": facts, "positions": positions}
+    person = row["their_person"]
+    if person is None:
+        row["vacant_on"] = None
+    elif person == event.data.get("their_person"):
+        row["vacant_on"] = _vacant_on(row["their_layer"], rows.get("counterpart", event.relation, person))
+    rows.put("line", _caused(row, event))
 
 
 def _caused(row: Row, event: Recorded) -> Row:
-    cause_at, seen_at = max(row["cause_at"], event.recorded_at), max(row["seen_at"], event.recorded_at)
-    position = max(row["cause_position"], event.position)
-    return {**row, "cause_position": position, "cause_at": cause_at, "seen_at": seen_at, "stale": True}
-
-
-def _raised(event: Recorded) -> Row:
-    data = event.data
-    return {
-        "relation": event.relation, "alert": data["alert"], "rule": data["rule"], "rule_version": data["rule_version"],
-        "line": data.get("line"), "state": "open", "due_on": date.fromisoformat(data["due_on"]),
-        "overdue_on": date.fromisoformat(data["overdue_on"]), "last_ok_on": date.fromisoformat(data["last_ok_on"]),
-        "owner": data.get("owner"), "level": data.get("level", 0), "evidence": data["evidence"],
-        "silent": data["silent"], "raised_at": event.recorded_at, "position": event.position, "resolved_at": None,
-        "resolution": None, "resolution_evidence": [], "acknowledged_at": None, "snoozed_until": None,
-    }  # fmt: skip
-
-
-def _changes(event: Recorded) -> dict[str, Any]:
-    data = event.data
-    match event.kind:
-        case "alert.resolved":
-            evidence = data.get("evidence", [])
-            return {
-                "state": "resolved", "resolved_at": event.recorded_at, "resolution": data["reason"],
-                "resolution_evidence": evidence, "level": 0, "acknowledged_at": None, "snoozed_until": None,
-            }  # fmt: skip
-        case "alert.reopened":
-            return {
-                "state": "open", "evidence": data["evidence"], "silent": data["silent"], "resolved_at": None,
-                "resolution": None, "resolution_evidence": [],
-            }  # fmt: skip
-        case "alert.acknowledged":
-            return {"acknowledged_at": event.occurred_at}
-        case "alert.snoozed":
-            return {"snoozed_until": local_date(instant(data["until"]))}
-        case _:
-            return {"level": data["level"]}
-
-
-def _alert(rows: Rows, event: Recorded) -> None:
-    known = rows.get("alert", event.relation, event.data["alert"])
-    row = _raised(event) if event.kind == "alert.raised" else {**_found(known), **_changes(event)}
-    rows.put("alert", row)
-    line = None if row["line"] is None else rows.get("line", event.relation, row["line"])
-    if line is not None and event.kind in ("alert.raised", "alert.resolved", "alert.reopened"):
-        bucket = None if line["pair"] is None else rows.get("bucket", event.relation, line["pair"])
-        rows.put("line", _turned(line, bucket, row, event))
-
-
-def _found(row: Row | None) -> Row:
-    if row is None:
-        # A gap in the book: parks the relation.
-        raise LookupError("an alert that was never raised")
-    return row
-
-
-def _turned(line: Row, bucket: Row | None, alert: Row, event: Recorded) -> Row:
-    """The line's row with this alert opened or closed."""
-    resolution: str | None = alert["resolution"]
-    alerts = {**line["alerts"], str(alert["due_on"]): [alert["alert"], resolution]}
-    row: Row = {**line, "alerts": alerts, "seen_at": max(line["seen_at"], event.recorded_at), "stale": True}
-    if resolution is None:
-        row["open"] = {
-            "alert": alert["alert"], "rule_version": alert["rule_version"], "position": event.position,
-            "anchor_on": str(anchor_on(line, bucket, alert["due_on"], alert["last_ok_on"])),
-            **{name: str(alert[name]) for name in ("due_on", "last_ok_on", "overdue_on")},
-        }  # fmt: skip
-    elif row["open"] is not None and row["open"]["alert"] == alert["alert"]:
-        row["open"] = None
-        row["last_overdue_on"] = alert["overdue_on"]
-    return row
+    at, seen_at = max(row["own_at"], event.recorded_at), max(row["own_seen_at"], event.recorded_at)
+    position = max(row["own_position"], event.position)
+    return {**row, "own_position": position, "own_at": at, "own_seen_at": seen_at, "stale": True}

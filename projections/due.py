@@ -5,7 +5,7 @@ Pure: the time is an argument. Dates are local dates in Europe/Amsterdam; period
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -29,8 +29,8 @@ from projections.working_calendar import WorkingCalendar
 
 __all__ = [
     "LEAD_WORKING_DAYS", "Cadence", "Due", "Line", "LineState", "Meeting", "Pause", "Qualifying", "Quota", "Rolling",
-    "State", "anchored_due", "cadence_of", "evaluate", "meets_in_time", "missed", "paused", "qualifies", "rolling_due",
-    "working_days_overdue",
+    "State", "anchored_due", "cadence_of", "evaluate", "meets_in_time", "missed", "overdue_days", "overdue_since",
+    "paused", "qualifies", "rolling_due", "spans", "working_days_overdue",
 ]  # fmt: skip
 
 LEAD_WORKING_DAYS: Final = 10
@@ -39,6 +39,9 @@ State = Literal[
     "ended", "paused", "not_started", "vacant", "snoozed", "escalated", "overdue", "planned", "due", "never_contacted",
     "on_track",
 ]  # fmt: skip
+
+# (first day, first day after), in order, not overlapping
+Spans = tuple[tuple[date, date], ...]
 
 _DAY: Final = timedelta(days=1)
 
@@ -93,7 +96,7 @@ def evaluate(
         state = "paused"
     elif today < line.starts_on:
         state = "not_started"
-    elif line.vacant:
+    elif line.vacant(today):
         state = "vacant"
     elif late is not None:
         snoozed = snoozed_until is not None and today < snoozed_until
@@ -120,7 +123,7 @@ def rolling_due(line: Line, contacts: Sequence[Qualifying], today: date, calenda
     if not isinstance(line.cadence, Rolling):
         raise TypeError("only a rolling line has an anchor")
     anchor = max(line.starts_on, contacts[-1].on) if contacts else line.starts_on
-    pauses = _spans(line.pauses, today)
+    pauses = spans(line.pauses, today)
     return anchored_due(line.cadence.every, line.grace_working_days, anchor, pauses, calendar)
 
 
@@ -174,7 +177,7 @@ def _owed(line: Line, first: date, last: date) -> bool:
     """Whether a calendar period is owed: wholly between start and end of the line, not wholly paused."""
     if first < line.starts_on or (line.ended_on is not None and line.ended_on <= last):
         return False
-    return not any(start <= first and until > last for start, until in _spans(line.pauses, last))
+    return not any(start <= first and until > last for start, until in spans(line.pauses, last))
 
 
 def _count(contacts: Sequence[Qualifying], first: date, last: date) -> int:
@@ -187,10 +190,26 @@ def paused(line: Line, today: date) -> bool:
 
 def working_days_overdue(line: Line, due: Due, today: date, calendar: WorkingCalendar) -> int:
     """Working days after last_ok_on up to and including today; a pause halts the count."""
-    count = calendar.working_days_between(due.last_ok_on, today)
-    for start, until in _spans(line.pauses, today):
-        count -= calendar.working_days_between(max(start - _DAY, due.last_ok_on), min(until - _DAY, today))
+    return overdue_days(due.last_ok_on, today, spans(line.pauses, today), calendar)
+
+
+def overdue_days(last_ok_on: date, today: date, halts: Spans, calendar: WorkingCalendar) -> int:
+    """Working days after `last_ok_on` up to and including `today`, without those in `halts`."""
+    count = calendar.working_days_between(last_ok_on, today)
+    for start, until in halts:
+        count -= calendar.working_days_between(max(start - _DAY, last_ok_on), min(until - _DAY, today))
     return count
+
+
+def overdue_since(last_ok_on: date, days: int, halts: Spans, calendar: WorkingCalendar) -> date:
+    """The first day on which `overdue_days` is `days`, as far as the halts are known."""
+    reached = calendar.add_working_days(last_ok_on, days)
+    for start, until in halts:
+        if start > reached:
+            break
+        lost = calendar.working_days_between(max(start - _DAY, last_ok_on), until - _DAY)
+        reached = calendar.add_working_days(reached, lost)
+    return reached
 
 
 def meets_in_time(line: Line, planned: Sequence[Meeting], due: Due, now: datetime) -> bool:
@@ -201,14 +220,14 @@ def meets_in_time(line: Line, planned: Sequence[Meeting], due: Due, now: datetim
     )
 
 
-def _spans(pauses: tuple[Pause, ...], today: date) -> tuple[tuple[date, date], ...]:
+def spans(pauses: Iterable[Pause], today: date) -> Spans:
     """The pauses as (first day, first day after), in order of start, overlapping ones joined: their days count once.
 
     One without an end lasts, as far as today knows, through today.
     """
     joined: list[tuple[date, date]] = []
-    spans = ((p.from_on, p.until_on or max(today, p.from_on) + _DAY) for p in pauses)
-    for start, until in sorted(s for s in spans if s[0] < s[1]):
+    all_of_them = ((p.from_on, p.until_on or max(today, p.from_on) + _DAY) for p in pauses)
+    for start, until in sorted(s for s in all_of_them if s[0] < s[1]):
         if joined and start <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(joined[-1][1], until))
         else:

@@ -3,6 +3,10 @@
 When `needs`, `evolve` or `settle` fails for an event, the batch is folded again without that relation from that event
 on; those positions are parked. A failing event about no relation, or many relations failing at once, raises Paused:
 that is no poison but a fault of ours, and nothing is skipped for it.
+
+A relation of which an event was withdrawn is folded again from the ledger, within the batch that brings the withdrawal:
+its rows are deleted, and its history up to the batch's end is folded without what is withdrawn. The cost is one reading
+of that history for each batch with withdrawals of the relation.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from events.errors import RelatieboekError
+from events.in_force import withdrawals
 from events.recorded import ORGANISATION, Recorded
 from projections.rows import LiveMessage, Need, Projection
 from projections.working_set import Loader, WorkingSet
@@ -60,6 +65,13 @@ class Failure(NamedTuple):
 
     position: int
     error: str
+
+
+class _Again(NamedTuple):
+    """A relation that is folded again: the position of the withdrawal that asks for it, and its history."""
+
+    first: int
+    history: Sequence[Recorded]
 
 
 class ParkedEvent(NamedTuple):
@@ -111,7 +123,8 @@ class Folder:
         parked = [ParkedEvent(e.position, e.relation, _EARLIER.error) for e in events if e.relation in self.parked]
         folded = Folded(events[-1].position, len(events), parked)
         if announcing:
-            folded.messages = self._messages(e for e in events if e.relation not in self.parked)
+            takes = self._projection.takes
+            folded.messages = self._messages(e for e in events if e.relation not in self.parked and takes(e))
         return folded
 
     async def fold_parking(self, events: Sequence[Recorded], *, announcing: bool) -> Folded:
@@ -156,7 +169,7 @@ class Folder:
         for n, event in enumerate(events, 1):
             if n % _SLICE == 0:
                 await asyncio.sleep(0)
-            if event.relation in parked:
+            if event.relation in parked or not projection.takes(event):
                 continue
             try:
                 needs.update(projection.needs(event))
@@ -170,17 +183,67 @@ class Folder:
         for relation in touched:
             needs.update(projection.settle_needs(relation))
         await rows.prepare(needs, self._loader)
+        anew = await self._histories([e for e in events if e.relation not in parked])
         evolve = projection.evolve
         for n, event in enumerate(todo, 1):
             if n % _SLICE == 0:
                 await asyncio.sleep(0)
-            if event.relation in failed:
+            if event.relation in failed or event.relation in anew:
                 continue
             try:
                 evolve(rows, event)
             except Exception as error:  # noqa: BLE001 as above
                 failed[event.relation] = Failure(event.position, describe(error))
+        for relation, again in anew.items():
+            touched.setdefault(relation, again.first)
+            error = await self._fold_again(relation, again.history)
+            if error is not None:
+                failed[relation] = Failure(again.first, error)
+        if not failed:
+            await self._spread(touched)
         return failed or self._settle(touched)
+
+    async def _spread(self, touched: Mapping[str, int]) -> None:
+        """Loads what `settle` reads beside the relations of the batch."""
+        further = self._projection.spread(self._rows, touched.keys())
+        while True:
+            try:
+                needs = next(further, None)
+            except Exception as error:  # noqa: BLE001 the edge of the runner; it belongs to no one relation
+                raise Paused(f"what a batch reaches cannot be found: {describe(error)}") from None
+            if needs is None:
+                return
+            await self._rows.prepare(needs, self._loader)
+
+    async def _histories(self, events: Sequence[Recorded]) -> dict[str, _Again]:
+        """The histories, up to this batch's last event, of the relations of which this projection's rows must be
+        folded again: an event that it looks at was withdrawn."""
+        last = {e.relation: e.position for e in events}
+        gone = withdrawals(events)
+        found: dict[str, _Again] = {}
+        for relation in dict.fromkeys(e.relation for e in gone.values()):
+            history = await self._loader.history(relation, last[relation])
+            here = [gone[e.position].position for e in history if e.position in gone and self._projection.takes(e)]
+            if here:
+                found[relation] = _Again(min(here), history)
+        return found
+
+    async def _fold_again(self, relation: str, history: Sequence[Recorded]) -> str | None:
+        """Replaces the rows of a relation by what its history gives; None, or why it cannot be done."""
+        projection, rows = self._projection, self._rows
+        try:
+            needs = {n for e in history if projection.takes(e) for n in projection.needs(e)}
+            needs.update(projection.settle_needs(relation))
+        except Exception as error:  # noqa: BLE001 as above
+            return describe(error)
+        for table, whole in projection.owned(relation):
+            await rows.empty(table, relation if not whole else None, self._loader)
+        await rows.prepare(needs, self._loader)
+        try:
+            projection.apply(rows, history)
+        except Exception as error:  # noqa: BLE001 as above
+            return describe(error)
+        return None
 
     def _settle(self, touched: Mapping[str, int]) -> dict[str, Failure]:
         """Settles the batch's relations; when that fails, each by itself, to know which one it is."""

@@ -1,76 +1,33 @@
 """A relation's history as it was at D, as known at K: folded from the ledger, not from a read model (question 3).
 
-D (`as_of`) is about when things happened: a date includes its whole day in Amsterdam. K (`known_at`) is about when the
-book learned of them: an instant, or a position of the book. Both are included; None: no bound.
+D and K as in `projections.past`. Merged relations are one from the day of the merge on: their entries stand together,
+and their state is the survivor's. As of an earlier day each is shown by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import ledger
-from events.clock import book_now
-from events.errors import FieldError, Invalid, NotFound
-from events.recorded import AMSTERDAM, ORGANISATION, Recorded, day_end, local_date
+from events.errors import NotFound
+from events.in_force import withdrawals
+from events.recorded import AMSTERDAM, ORGANISATION, Recorded, local_date
 from projections import relation_view, team_timeline
 from projections.line_state import DEFAULT_RULES, Rules
+from projections.page import Page, decode_cursor, encode_cursor
+from projections.past import AsOf, Bounds, KnownAt, Past, read_past
+from projections.past_rows import rows_then
 from projections.relation_present import present
-from projections.rows import MemoryRows, fold
+from projections.rows import MemoryRows
 from projections.timeline_titles import RESTRICTED, Language, title
 from projections.viewer import EVERYTHING, Viewer, hidden_bits, restriction, visibility_of
 
-AsOf = date | datetime | None
-KnownAt = datetime | int | None
-
-_MICROSECOND: Final = timedelta(microseconds=1)
-_YEARS: Final = (1900, 2200)
-_LAST_POSITION: Final = 2**53 - 1
+_SCOPE: Final = "history"
 _ANONYMOUS_KEEPS: Final = ("instrument", "anonymous")
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What is in sight: facts that occurred at or before `as_of` and were recorded at or before `known_at`.
-
-    Raises Invalid naming `/asOf` or `/knownAt` for what lies beyond all reckoning.
-    """
-
-    as_of: AsOf = None
-    known_at: KnownAt = None
-
-    def __post_init__(self) -> None:
-        bounds = [("/asOf", self.as_of), ("/knownAt", None if isinstance(self.known_at, int) else self.known_at)]
-        errors = [
-            FieldError(pointer, f"must lie in the years {_YEARS[0]} to {_YEARS[1]}")
-            for pointer, on in bounds
-            if on is not None and not _YEARS[0] <= on.year <= _YEARS[1]
-        ]
-        if isinstance(self.known_at, int) and not 0 <= self.known_at <= _LAST_POSITION:
-            errors.append(FieldError("/knownAt", "is no position of the book"))
-        if errors:
-            raise Invalid("schema", errors)
-
-    @property
-    def occurred(self) -> datetime | None:
-        """The last instant of D."""
-        if self.as_of is None or isinstance(self.as_of, datetime):
-            return self.as_of
-        return day_end(self.as_of) - _MICROSECOND
-
-    def hold(self, event: Recorded) -> bool:
-        occurred = self.occurred
-        if occurred is not None and event.occurred_at > occurred:
-            return False
-        if self.known_at is None:
-            return True
-        if isinstance(self.known_at, datetime):
-            return event.recorded_at <= self.known_at
-        return event.position <= self.known_at
 
 
 async def history(
@@ -82,21 +39,74 @@ async def history(
     viewer: Viewer = EVERYTHING,
     language: Language = "nl",
 ) -> list[dict[str, Any]]:
-    """The relation's entries in the order of the book: position, version, type, title, occurred_at (Amsterdam),
-    recorded_at (UTC), department, visibility, data (personal fields are tokens).
+    """The entries of `history_of`."""
+    _, entries = await history_of(conn, relation, as_of, known_at, viewer=viewer, language=language)
+    return entries
+
+
+async def history_of(
+    conn: AsyncConnection,
+    relation: str,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    *,
+    viewer: Viewer = EVERYTHING,
+    language: Language = "nl",
+) -> tuple[str, list[dict[str, Any]]]:
+    """Whom the relation belongs to by the merges in sight (itself, for most), and the entries in the order of the book:
+    position, relation, version, type, title, occurred_at (Amsterdam), recorded_at (UTC), department, visibility, data
+    (personal fields are tokens). Of merged relations the entries of all of them; each names its own and counts the
+    versions of that one.
 
     An anonymous score keeps its place, so that versions have no gap, but shows neither score nor answerer. A team's
     viewer sees a restricted contact by its date only and no other restricted fact. Raises NotFound when the book has
     no such relation within the bounds, or the viewer's team has it not now.
     """
+    survivor, page = await history_page(conn, relation, as_of, known_at, viewer=viewer, language=language)
+    return survivor, page.items
+
+
+async def history_page(
+    conn: AsyncConnection,
+    relation: str,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    *,
+    cursor: str | None = None,
+    limit: int | None = None,
+    viewer: Viewer = EVERYTHING,
+    language: Language = "nl",
+) -> tuple[str, Page]:
+    """`history_of`, a page of at most `limit` entries (None: all) after the cursor. Also raises Invalid naming
+    `/cursor`."""
     bounds = Bounds(as_of, known_at)
-    events = await ledger.read_relation(conn, relation)
-    rows = _allowed(events, viewer)
-    seen = [event for event in events if bounds.hold(event)]
+    after = 0 if cursor is None else decode_cursor(_SCOPE, cursor, [int])[0]
+    past = await read_past(conn, relation)
+    members = past.seen_by(viewer, bounds)
+    seen = [e for e in bounds.within(past.events) if e.relation in members]
     if not seen or relation == ORGANISATION:
         raise NotFound(f"relation {relation}")
-    entries = (_entry(event, rows, viewer, language) for event in seen)
-    return [entry for entry in entries if entry is not None]
+    left = [e for e in seen if e.position > after]
+    if limit is None:
+        return members[0], Page([*_shown(past, seen, left, max(1, len(left)), viewer, language)])
+    shown = _shown(past, seen, left, limit + 1, viewer, language)
+    items = [*islice(shown, limit)]
+    more = next(shown, None) is not None
+    return members[0], Page(items, encode_cursor(_SCOPE, [items[-1]["position"]]) if more else None)
+
+
+def _shown(
+    past: Past, seen: Sequence[Recorded], left: Sequence[Recorded], at_once: int, viewer: Viewer, language: Language
+) -> Iterator[dict[str, Any]]:
+    """The entries of `left`, made so many at once as they are asked for."""
+    gone, by_position = withdrawals(seen), {e.position: e for e in past.events}
+    for start in range(0, len(left), at_once):
+        some = left[start : start + at_once]
+        rows = past.contacts_of(some)
+        for event in some:
+            entry = _entry(event, rows, viewer, language, gone, by_position)
+            if entry is not None:
+                yield entry
 
 
 async def relation_as_of(
@@ -113,53 +123,54 @@ async def relation_as_of(
     What depends on today is as of the end of D; without D as of K; without both as of the book's now. `position` is
     that of the last fact in sight. Raises NotFound when the viewer's team does not have the relation now.
     """
-    bounds = Bounds(as_of, known_at)
-    mine = await ledger.read_relation(conn, relation)
-    _allowed(mine, viewer)
-    # Instruments are defined for the whole organisation.
-    shared = await ledger.read_relation(conn, ORGANISATION)
-    events = sorted((e for e in [*mine, *shared] if bounds.hold(e)), key=lambda e: e.position)
-    own = [e for e in events if e.relation == relation]
-    if not own or relation == ORGANISATION:
-        return None
-    now = bounds.occurred or await _known_instant(conn, known_at, own)
-    return present(fold(relation_view.PROJECTION, events), relation, now, position=own[-1].position, rules=rules)
+    states = await relation_states(conn, relation, [Bounds(as_of, known_at)], viewer=viewer, rules=rules)
+    return states[0]
 
 
-async def _known_instant(conn: AsyncConnection, known_at: KnownAt, own: Sequence[Recorded]) -> datetime:
-    if isinstance(known_at, datetime):
-        return known_at
-    if known_at is None:
-        return await book_now(conn)
-    at = await ledger.read(conn, known_at - 1, 1)
-    # A position that the book has not reached yet: all that is known is now.
-    return at[0].recorded_at if at else max(own[-1].recorded_at, await book_now(conn))
+async def relation_states(
+    conn: AsyncConnection,
+    relation: str,
+    looks: Sequence[Bounds],
+    *,
+    viewer: Viewer = EVERYTHING,
+    rules: Rules = DEFAULT_RULES,
+) -> list[dict[str, Any] | None]:
+    """`relation_as_of` of several pairs of D and K; the ledger is read and decoded once for all of them."""
+    found: list[dict[str, Any] | None] = []
+    for then in await rows_then(conn, relation, looks, relation_view.PROJECTION, viewer=viewer):
+        if then is None:
+            found.append(None)
+        else:
+            rows, now, position = then
+            hidden = hidden_bits(viewer)
+            found.append(present(rows, relation, now, position=position, rules=rules, hidden=hidden))
+    return found
 
 
-def _allowed(events: Sequence[Recorded], viewer: Viewer) -> MemoryRows:
-    """The timeline's rows of all the relation's facts: who shares it now and how restricted each contact is."""
-    rows = fold(team_timeline.PROJECTION, events)
-    if not viewer.everything and not any(
-        row["assigned"] and row["team"] == viewer.team for row in rows.tables["assignment"].values()
-    ):
-        raise NotFound("relation")
-    return rows
-
-
-def _entry(event: Recorded, rows: MemoryRows, viewer: Viewer, language: Language) -> dict[str, Any] | None:
+def _entry(
+    event: Recorded, rows: MemoryRows, viewer: Viewer, language: Language, gone: Mapping[int, Recorded],
+    book: Mapping[int, Recorded],
+) -> dict[str, Any] | None:  # fmt: skip
     contact = rows.get("contact", event.relation, event.data.get("contact"))
     role = team_timeline.role_of(event)
     restricted = restriction(event.visibility)
     if role in team_timeline.INHERITING and contact is not None:
         restricted |= contact["restricted"]
+    if (
+        event.withdraws is not None and event.withdraws in book
+    ):  # what is said about a fact is as restricted as the fact
+        restricted |= restriction(book[event.withdraws].visibility)
+    withdrawal = gone.get(event.position)
     entry: dict[str, Any] = {
         "position": event.position,
+        "relation": event.relation,
         "version": event.version,
         "type": event.type,
         "visibility": visibility_of(restricted),
+        "retracted_by": None if withdrawal is None else withdrawal.position,
     }
     if restricted & hidden_bits(viewer):
-        if role != "held" or contact is None or contact["retracted"] is not None:
+        if role != "held" or contact is None or contact["retracted"] is not None or withdrawal is not None:
             return None
         return {
             **entry,

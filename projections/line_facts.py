@@ -20,7 +20,7 @@ LINE_KINDS: Final = frozenset(
         "schedule.line_resumed",
     }
 )  # fmt: skip
-_KEPT: Final = ("our_layer", "their_layer", "cadence", "channels", "starts_on", "grace_working_days")
+_KEPT: Final = ("our_layer", "their_layer", "their_person", "cadence", "channels", "starts_on", "grace_working_days")
 
 
 def add_fact(facts: Facts, event: Recorded) -> Facts:
@@ -49,6 +49,7 @@ def derive(facts: Facts) -> dict[str, Any]:
     return {
         "our_layer": our,
         "their_layer": their,
+        "their_person": line.get("their_person"),
         "pair": None if our is None else pair_bit(our, their),
         "cadence": line.get("cadence"),
         "channels": line.get("channels"),

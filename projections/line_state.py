@@ -41,6 +41,7 @@ def line_of(row: Row) -> Line:
         grace_working_days=row["grace_working_days"],
         owner=row["owner"],
         ended_on=row["ended_on"],
+        vacant_on=row.get("vacant_on"),
         pauses=tuple(
             Pause(from_on=date.fromisoformat(start), until_on=None if until is None else date.fromisoformat(until))
             for start, until in row["pauses"]
@@ -57,7 +58,9 @@ def schedule_of(
 ) -> list[dict[str, Any]]:
     """The schedule of one relation: a JSON object a line, in the order of the line ids; lines not set yet left out."""
     pairs = {c["contact"]: frozenset(pairs_in(c["pairs"])) for c in contacts}
-    alerts = {a["line"]: a for a in open_alerts if a["line"] is not None}
+    alerts = {(a["relation"], a["line"]): a for a in open_alerts if a["line"] is not None}
+    # After a merge an alert of the survivor names the relation of the line (docs/decisions/0008).
+    elsewhere = {a["line"]: a for a in open_alerts}
     held = sorted((c for c in contacts if c["counted"]), key=lambda c: (c["held_on"], c["contact"]))
     meetings = [
         Meeting(
@@ -73,7 +76,7 @@ def schedule_of(
             continue
         line = line_of(row)
         on = [c["held_on"] for c in held if qualifies(line, pairs[c["contact"]], c["channel"])]
-        alert = alerts.get(row["line"])
+        alert = alerts.get((row["relation"], row["line"])) or elsewhere.get(f"{row['relation']}:{row['line']}")
         state = evaluate(
             line,
             # The rules look at dates only; the position matters to alerts, which name their evidence.
@@ -107,6 +110,7 @@ def _as_json(row: Row, line: Line, state: LineState, on: Sequence[date]) -> dict
         "last_contact_on": _iso(on[-1]) if on else None,
         "contacts": len(on),
         "owner": line.owner,
+        "conflict": bool(row.get("conflict")),
     }
 
 

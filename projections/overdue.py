@@ -37,7 +37,7 @@ def wanted(
     """What an alert should be open for at `now`: what is overdue, unless the line is ended or vacant, or a meeting that
     was planned in time is still to be held. Whether a pause keeps an alert from being raised is `paused`."""
     today = local_date(now)
-    if line.vacant or today < line.starts_on or (line.ended_on is not None and today >= line.ended_on):
+    if line.vacant(today) or today < line.starts_on or (line.ended_on is not None and today >= line.ended_on):
         return None
     late = missed(line, contacts, today, calendar, lead_working_days)
     return None if late is None or meets_in_time(line, planned, late, now) else late
@@ -53,8 +53,7 @@ def moments(
     """
     today = local_date(since)
     days: set[date] = {line.starts_on}
-    if line.ended_on is not None:
-        days.add(line.ended_on)
+    days.update(on for on in (line.ended_on, line.vacant_on) if on is not None)
     for pause in line.pauses:
         days.update(d for d in pause if d is not None)
     if isinstance(line.cadence, Rolling):

@@ -6,7 +6,7 @@ its epoch: the running service waits for it, is fenced, and reopens with fresh r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -113,18 +113,33 @@ async def _retry(engine: AsyncEngine, projection: Projection, version: int, rela
             positions = [r["position"] for r in await connection.fetch(_POSITIONS, name, version, relation)]
             # an event that was accepted after the history was read stays parked, for the next retry
             events = [history[p] for p in positions if p in history]
+            start = _start(projection, history, events)
             applied, error = 0, None
-            for event in events:
+            for n, event in enumerate(events[start:], start):
                 error = await _apply(connection, projection, by_table, event)
                 if error is not None:
                     await connection.execute(_ERROR, name, version, event.position, error)
                     break
-                applied += 1
+                applied = n + 1
             if applied:
                 await connection.execute(_APPLIED, name, version, relation, events[applied - 1].position)
     finally:
         await close(connection)
     return Retried(name, relation, applied, len(positions) - applied, error)
+
+
+def _start(projection: Projection, history: Mapping[int, Recorded], events: Sequence[Recorded]) -> int:
+    """Which of the parked events is to be applied first.
+
+    The last withdrawal, where there is one: it folds the whole history up to itself again, and may take away the very
+    event that was poison.
+    """
+    found = 0
+    for n, event in enumerate(events):
+        gone = None if event.withdraws is None else history.get(event.withdraws)
+        if gone is not None and projection.takes(gone):
+            found = n
+    return found
 
 
 async def _apply(

@@ -20,6 +20,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from events.recorded import Recorded, decode
 from projections.rows import Row, RowKey
 from projections.working_set import Changes
 
@@ -28,6 +29,9 @@ Connection = Any
 
 # Below this many rows of a table one pipelined round trip beats COPY into a temporary table (measured, 8 columns).
 _FEW_ROWS: Final = 64
+_HISTORY: Final = """
+SELECT payload, version FROM ledger.entry WHERE relation = $1 AND position <= $2 ORDER BY version
+"""
 _DIALECT: Final = PGDialect_asyncpg()
 # A lease is a lock of its connection: a host that vanishes without a word must lose it within half a minute.
 _SESSION: Final = {
@@ -105,6 +109,7 @@ class Shape:
         conflict = f"ON CONFLICT ({key}) DO " + (f"UPDATE SET {update}" if rest else "NOTHING")
         whole = ", ".join(f't."{c}"' for c in self.columns)
         self.load_rows = f"SELECT {whole} FROM unnest({arrays}) AS k({names}) JOIN {full} t ON {same}"
+        self.load_whole = f"SELECT {columns} FROM {full}"
         self.load_groups = f'SELECT {columns} FROM {full} WHERE "{self.key[0]}" = ANY($1::{types[0]}[])'
         self.delete = f"DELETE FROM {full} t USING unnest({arrays}) AS k({names}) WHERE {same}"
         values = ", ".join(f"${i}" for i in range(1, len(self.columns) + 1))
@@ -131,6 +136,13 @@ class PostgresLoader:
 
     async def groups(self, table: str, values: Sequence[Any]) -> Iterable[Row]:
         return map(dict, await self._connection.fetch(self._shapes[table].load_groups, list(values)))
+
+    async def whole(self, table: str) -> Iterable[Row]:
+        return map(dict, await self._connection.fetch(self._shapes[table].load_whole))
+
+    async def history(self, relation: str, upto: int) -> Sequence[Recorded]:
+        rows = await self._connection.fetch(_HISTORY, relation, upto)
+        return [decode(r["payload"], r["version"]) for r in rows]
 
 
 async def make_scratch(connection: Connection, by_table: Mapping[str, Shape]) -> None:

@@ -187,8 +187,9 @@ class _Rebuild:
         try:
             name = f"rebuild-{self._projection.name}"
             async with self._reader.feed(
-                build.position, name=name, created=build.stream_created, most=self._limits.batch
-            ) as feed:
+                build.position, name=name, created=build.stream_created, most=self._limits.batch,
+                kinds=self._projection.heard,
+            ) as feed:  # fmt: skip
                 await self._steps(build, feed, diff_only=diff_only)
         except Refused as refused:
             self._care = refused.care

@@ -7,27 +7,48 @@ from typing import Final
 from events.recorded import Recorded, local_date
 from projections.registers import day, later, put_newest
 from projections.rows import Row, Rows
+from projections.viewer import restriction
 
+_PLAN_FACTS: Final = frozenset({"plan.drafted", "plan.approved", "plan.superseded"})
 _ACTION_FACTS: Final = {"plan.action_agreed": "agreed", "plan.action_deferred": "deferred"}
 
 
 def fold_plan(rows: Rows, event: Recorded, relation: Row) -> None:
-    plan, on = event.data["plan"], local_date(event.occurred_at)
+    data, plan, on = event.data, event.data["plan"], local_date(event.occurred_at)
     known = rows.get("plan", event.relation, plan)
     row: Row = dict(known) if known is not None else {
-        "relation": event.relation, "plan": plan, "started_on": on, "approved_on": None, "stamp": None,
+        "relation": event.relation, "plan": plan, "started_on": on, "template": None, "horizon_on": None,
+        "drafted_on": None, "approved_on": None, "superseded_on": None, "superseded_by": None, "facts": {},
     }  # fmt: skip
     row["started_on"] = min(row["started_on"], on)
-    if event.kind == "plan.approved" and (row["stamp"] is None or event.stamp > row["stamp"]):
-        row.update(approved_on=on, stamp=event.stamp)
-    rows.put("plan", row)
+    facts = dict(row["facts"])
+    if event.kind in _PLAN_FACTS and later(facts, event.kind, event.stamp):
+        match event.kind:
+            case "plan.drafted":
+                row.update(template=data["template"], horizon_on=day(data["horizon_on"]), drafted_on=on)
+            case "plan.approved":
+                row.update(approved_on=on)
+            case _:
+                row.update(superseded_on=on, superseded_by=data.get("by"))
+    rows.put("plan", {**row, "facts": facts})
     if event.kind == "plan.question_answered":
-        question = event.data["question"]
-        text: Row = {
-            "relation": event.relation, "plan": plan, "question": question, "answer": event.data["answer"],
-            "answered_on": on, "stamp": event.stamp,
-        }  # fmt: skip
-        put_newest(rows, "answer", text, event.relation, plan, question)
+        _answer(rows, event)
+
+
+def _answer(rows: Rows, event: Recorded) -> None:
+    """The answer that stands, and every answer that was given, each under the (source, id) of its event."""
+    plan, question = event.data["plan"], event.data["question"]
+    text: Row = {
+        "relation": event.relation, "plan": plan, "question": question, "answer": event.data["answer"],
+        "answered_on": local_date(event.occurred_at), "hidden": restriction(event.visibility),
+        "position": event.position, "stamp": event.stamp,
+    }  # fmt: skip
+    put_newest(rows, "answer", text, event.relation, plan, question)
+    about: Row = {
+        "fact": f"{event.source} {event.id}", "recorded_at": event.recorded_at, "department": event.department,
+        "actor": event.actor,
+    }  # fmt: skip
+    rows.put("answer_version", {**text, **about})
 
 
 def fold_action(rows: Rows, event: Recorded, relation: Row) -> None:
@@ -37,19 +58,26 @@ def fold_action(rows: Rows, event: Recorded, relation: Row) -> None:
     known = rows.get("action", event.relation, data["action"])
     row: Row = dict(known) if known is not None else {
         "relation": event.relation, "action": data["action"], "plan": None, "what": None, "owner": None,
-        "due_on": None, "state": "open", "facts": {},
+        "due_on": None, "state": "open", "marketing": False, "deferred_on": None, "ended_on": None, "reason": None,
+        "hidden": 0, "facts": {},
     }  # fmt: skip
-    facts = dict(row["facts"])
+    facts, on = dict(row["facts"]), local_date(event.occurred_at)
+    row["hidden"] |= restriction(event.visibility)
     if later(facts, _ACTION_FACTS.get(event.kind, "ended"), stamp):
         match event.kind:
             case "plan.action_agreed":
-                row.update(plan=data.get("plan"), what=data["what"], owner=data["owner"])
+                row.update(
+                    plan=data.get("plan"), what=data["what"], owner=data["owner"],
+                    marketing=bool(data.get("marketing")),
+                )  # fmt: skip
             case "plan.action_completed":
-                row["state"] = "completed"
+                row.update(state="completed", ended_on=on)
             case "plan.action_dropped":
-                row["state"] = "dropped"
+                row.update(state="dropped", ended_on=on)
             case _:
-                pass
+                row["deferred_on"] = on
+        if data.get("reason") is not None and later(facts, "reason", stamp):
+            row["reason"] = data["reason"]
         if data.get("due_on") and later(facts, "due", stamp):
             row["due_on"] = day(data["due_on"])
     rows.put("action", {**row, "facts": facts})
@@ -60,9 +88,31 @@ def fold_knowledge(rows: Rows, event: Recorded, relation: Row) -> None:
     row: Row = {
         "relation": event.relation, "item": data["item"], "text": data.get("text"),
         "valid_until": day(data.get("valid_until")), "recorded_on": local_date(event.occurred_at),
-        "stamp": event.stamp,
+        "hidden": restriction(event.visibility), "stamp": event.stamp,
     }  # fmt: skip
     put_newest(rows, "knowledge", row, event.relation, data["item"])
+
+
+def fold_position(rows: Rows, event: Recorded, relation: Row) -> None:
+    data = event.data
+    row: Row = {
+        "relation": event.relation, "year": data["year"], "revenue_cents": data["revenue_cents"],
+        "share_pct": data["share_pct"], "measured_on": local_date(event.occurred_at),
+        "hidden": restriction(event.visibility), "position": event.position, "stamp": event.stamp,
+    }  # fmt: skip
+    known = rows.get("measured", event.relation, row["year"])
+    if known is None or row["stamp"] > known["stamp"]:
+        rows.put("measured", row)
+
+
+def fold_link(rows: Rows, event: Recorded, relation: Row) -> None:
+    data = event.data
+    row: Row = {
+        "relation": event.relation, "ours": data["ours"], "theirs": data["theirs"], "coverage": data["coverage"],
+        "basis": data.get("basis"), "assessed_on": local_date(event.occurred_at),
+        "hidden": restriction(event.visibility), "position": event.position, "stamp": event.stamp,
+    }  # fmt: skip
+    put_newest(rows, "link", row, event.relation, row["ours"], row["theirs"])
 
 
 def fold_commitment(rows: Rows, event: Recorded, relation: Row) -> None:
@@ -70,9 +120,10 @@ def fold_commitment(rows: Rows, event: Recorded, relation: Row) -> None:
     known = rows.get("commitment", event.relation, data["commitment"])
     row: Row = dict(known) if known is not None else {
         "relation": event.relation, "commitment": data["commitment"], "by": None, "what": None, "due_on": None,
-        "state": "open", "facts": {},
+        "state": "open", "hidden": 0, "facts": {},
     }  # fmt: skip
     facts = dict(row["facts"])
+    row["hidden"] |= restriction(event.visibility)
     if event.kind == "commitment.made":
         if later(facts, "made", event.stamp):
             row.update(by=data["by"], what=data.get("what"), due_on=day(data.get("due_on")))

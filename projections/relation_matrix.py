@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from events.recorded import local_date
+from projections.kin import united
 from projections.layers import LAYERS, pair_bit
 from projections.line_state import DEFAULT_RULES, Rules
 from projections.relation_present import counterparts_of, local_iso, present, year_before
@@ -24,6 +25,7 @@ def matrix_of(rows: Rows, relation: str, now: datetime, rules: Rules = DEFAULT_R
     (asked for, and no contact that counts for its lines in twelve months), `extra` (contact that no line asks for).
     Cells with neither are left out. `gaps` are the cells that are a gap, plus vacant lines.
     """
+    rows, (relation, *_) = united(rows, relation)
     seen = present(rows, relation, now, rules=rules)
     if seen is None:
         return None

@@ -7,12 +7,14 @@ exist. Personal fields come out as tokens; `events.privacy` opens them at the ed
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
+    ARRAY,
     Column,
     ColumnElement,
     Date,
@@ -20,27 +22,31 @@ from sqlalchemy import (
     Executable,
     Table,
     Text,
+    any_,
     bindparam,
     cast,
+    exists,
     func,
     literal_column,
     select,
+    true,
     tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.errors import FieldError, Invalid
 from events.recorded import local_date
+from projections.kin import ALL, Kin, added_up
 from projections.line_state import DEFAULT_RULES, Rules
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.relation_matrix import matrix_of
 from projections.relation_present import alert_of, head_of, local_iso, present, year_before
-from projections.relation_questions import attention, gaps, shared_with
-from projections.relation_tables import FOLD
+from projections.relation_questions import attention, gaps, not_absorbed, shared_with
+from projections.relation_tables import APART, FOLD
 from projections.relation_view import PROJECTION, name_key
 from projections.rows import MemoryRows, Row
 from projections.store import Live, live, versioned
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import EVERYTHING, Viewer, hidden_bits
 
 __all__ = ["attention", "gaps", "list_relations", "load", "matrix", "schedule", "show"]
 
@@ -54,7 +60,11 @@ async def show(
     """The JSON of `GET /v1/relations/{id}`; None when there is no such relation for this viewer."""
     build = await live(conn, PROJECTION)
     rows = await load(conn, build, relation, viewer)
-    return None if rows is None else present(rows, relation, now, position=build.position, rules=rules)
+    return (
+        None
+        if rows is None
+        else present(rows, relation, now, position=build.position, rules=rules, hidden=hidden_bits(viewer))
+    )
 
 
 async def matrix(
@@ -89,7 +99,11 @@ async def list_relations(
     """Relations by name. `q`: a part of the name, whatever its case and accents. Raises Invalid naming the field."""
     build = await live(conn, PROJECTION)
     relation = build.tables["relation"]
-    wanted = select(*_read_columns(relation)).where(relation.c.name.is_not(None))
+    alias = build.tables["alias"]
+    has_absorbed = exists().where(alias.c.root == relation.c.relation, alias.c.merged).label("has_absorbed")
+    wanted = select(*_read_columns(relation), has_absorbed).where(
+        relation.c.name.is_not(None), not_absorbed(build, relation.c.relation)
+    )
     if kind is not None:
         wanted = wanted.where(relation.c.kind == kind)
     if tier is not None:
@@ -110,8 +124,10 @@ async def list_relations(
 
 
 async def _with_figures(conn: AsyncConnection, build: Live, rows: Sequence[Row], today: date) -> list[dict[str, Any]]:
-    """The page's items: three queries, whatever its length."""
-    ids = [r["relation"] for r in rows]
+    """The page's items: three queries, whatever its length, and two more where some are the survivors of merges."""
+    own = [r["relation"] for r in rows]
+    kin = await _absorbed_by(conn, build, [r["relation"] for r in rows if r["has_absorbed"]])
+    ids = [*own, *kin.rows]
     contact, assignment, alert = (build.tables[name] for name in ("contact", "assignment", "alert"))
     recent = (contact.c.held_on > year_before(today)) & (contact.c.held_on <= today)
     figures = (
@@ -139,52 +155,103 @@ async def _with_figures(conn: AsyncConnection, build: Live, rows: Sequence[Row],
     alert_rows = [dict(r) for r in (await conn.execute(unresolved)).mappings()]
     items: list[dict[str, Any]] = []
     for row in rows:
-        figure = by_relation.get(row["relation"])
+        members = [row["relation"], *kin.members.get(row["relation"], ())]
+        mine = [by_relation[m] for m in members if m in by_relation]
         items.append(
             {
-                **head_of(row),
-                "last_contact_at": None if figure is None else local_iso(figure.last_contact_at),
-                "contacts_12m": 0 if figure is None else figure.contacts_12m,
-                "minutes_12m": 0 if figure is None else int(figure.minutes_12m),
-                "open_alerts": [alert_of(a) for a in alert_rows if a["relation"] == row["relation"]],
-                "teams": [t.team for t in team_rows if t.relation == row["relation"]],
+                **head_of(added_up([row, *(kin.rows[m] for m in members[1:])])),
+                "last_contact_at": local_iso(max((f.last_contact_at for f in mine), default=None)),
+                "contacts_12m": sum(f.contacts_12m for f in mine),
+                "minutes_12m": sum(int(f.minutes_12m) for f in mine),
+                "open_alerts": [alert_of(a) for a in alert_rows if a["relation"] in members],
+                "teams": sorted({t.team for t in team_rows if t.relation in members}),
             }
         )
     return items
 
 
+@dataclass(frozen=True, slots=True)
+class _Absorbed:
+    """Of the survivors on a page: whom each absorbed, sorted, and the rows of those."""
+
+    members: Mapping[str, Sequence[str]]
+    rows: Mapping[str, Row]
+
+
+async def _absorbed_by(conn: AsyncConnection, build: Live, survivors: Sequence[str]) -> _Absorbed:
+    if not survivors:
+        return _Absorbed({}, {})
+    alias, relation = build.tables["alias"], build.tables["relation"]
+    wanted = (
+        select(alias.c.root, *_read_columns(relation))
+        .join(relation, relation.c.relation == alias.c.absorbed)
+        .where(alias.c.merged, alias.c.root.in_(survivors))
+        .order_by(relation.c.relation)
+    )
+    members: dict[str, list[str]] = {}
+    rows: dict[str, Row] = {}
+    for found in (await conn.execute(wanted)).mappings():
+        members.setdefault(found["root"], []).append(found["relation"])
+        rows[found["relation"]] = dict(found)
+    return _Absorbed(members, rows)
+
+
 async def load(conn: AsyncConnection, build: Live, relation: str, viewer: Viewer = EVERYTHING) -> MemoryRows | None:
-    """All rows of one relation, of one moment; None when it is not registered or not this viewer's to see."""
+    """All rows of one relation, of one moment; None when it is not registered or not this viewer's to see.
+
+    Of merged relations the rows of all members and the merges that say so (see `kin.united`). One query; merged
+    relations, which are rare, take a second one. What any member's team has, it has of all of them.
+    """
     documents = (await conn.execute(_load_statement(build.version), {"relation": relation})).mappings().one()
+    members = [relation]
+    if documents["alias"] is not None:
+        members = Kin.of(_revived(PROJECTION.metadata.tables["alias"], documents["alias"])).members(relation)
+        asked = {"relation": relation, "members": members}
+        documents = (await conn.execute(_load_statement(build.version, merged=True), asked)).mappings().one()
     rows = MemoryRows(PROJECTION.metadata)
     for name, document in documents.items():
         if document is not None:
             for row in _revived(PROJECTION.metadata.tables[name], document):
                 rows.put(name, row)
-    found = rows.get("relation", relation)
+    found = rows.get("relation", members[0])
     if found is None or found["name"] is None:
         return None
     if not viewer.everything and not any(
-        a["assigned"] and a["team"] == viewer.team for a in rows.group("assignment", relation)
+        a["assigned"] and a["team"] == viewer.team for m in members for a in rows.group("assignment", m)
     ):
         return None
     return rows
 
 
 @lru_cache(maxsize=8)
-def _load_statement(version: int) -> Executable:
-    """The rows of all tables in one statement: one round trip, one snapshot. JSON, since the tables differ."""
+def _load_statement(version: int, *, merged: bool = False) -> Executable:
+    """The rows of all tables in one statement: one round trip, one snapshot. JSON, since the tables differ.
+
+    `merged`: of all `members`, and not of `relation` alone.
+    """
     tables = versioned(PROJECTION, version)
     mine = bindparam("relation", type_=Text)
-    response = tables["response"]
-    asked = select(response.c.instrument).where(response.c.relation == mine)
+    members = bindparam("members", type_=ARRAY(Text))
+    response, alias = tables["response"], tables["alias"]
+
+    def of_them(table: Table) -> ColumnElement[bool]:
+        if "relation" not in table.c:
+            return true()  # what the institution lays down for all
+        return table.c.relation == any_(members) if merged else table.c.relation == mine
+
+    asked = select(response.c.instrument).where(of_them(response))
+    other = alias.alias("other")
+    root = select(other.c.root).where(other.c.whole == ALL, other.c.absorbed == mine, other.c.merged).scalar_subquery()
+    special: Mapping[str, ColumnElement[bool]] = {
+        "instrument": tables["instrument"].c.instrument.in_(asked),
+        "alias": alias.c.merged & (alias.c.root == func.coalesce(root, mine)),
+        "institution": true(),
+    }
     return select(
         *(
-            _as_document(
-                table,
-                table.c.instrument.in_(asked) if name == "instrument" else table.c.relation == mine,
-            ).label(name)
+            _as_document(table, of_them(table) if name not in special else special[name]).label(name)
             for name, table in tables.items()
+            if table.info != APART
         )
     )
 

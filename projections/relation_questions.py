@@ -6,10 +6,27 @@ from collections import defaultdict
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Text, and_, exists, func, literal_column, not_, or_, select, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Text,
+    and_,
+    case,
+    exists,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.recorded import local_date
+from projections.attention_sums import spent_by_all
+from projections.kin import ALL
 from projections.layers import layers_in
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.relation_present import year_before
@@ -38,10 +55,17 @@ async def gaps(
     build = await live(conn, PROJECTION)
     relation, line, contact = (build.tables[name] for name in ("relation", "line", "contact"))
     today = local_date(now)
-    last = (
+    alias, other = build.tables["alias"], build.tables["alias"].alias("other")
+    # The contacts of all members count for the lines of each; nearly every relation is its only member.
+    root = func.coalesce(alias.c.root, line.c.relation)
+    members = union_all(
+        select(root.label("member")).correlate(line, alias),
+        select(other.c.absorbed).where(other.c.merged, other.c.root == root).correlate(line, alias),
+    ).lateral("members")
+    newest = (
         select(contact.c.held_on)
         .where(
-            contact.c.relation == line.c.relation,
+            contact.c.relation == members.c.member,
             contact.c.counted,
             contact.c.held_on <= today,
             contact.c.pairs.bitwise_and(line.c.pair) != 0,
@@ -49,8 +73,17 @@ async def gaps(
         )
         .order_by(contact.c.held_on.desc())
         .limit(1)
-        .lateral("last")
+        .correlate(line, members)
+        .scalar_subquery()
     )
+    of_all = select(func.max(newest)).select_from(members).correlate(line, alias).scalar_subquery()
+    # The fold keeps the day of the line's own relation. A contact after today, and merges, want a look at contacts.
+    since = year_before(today)
+    survivors = select(other.c.root).where(other.c.merged)
+    alone = and_(
+        alias.c.absorbed.is_(None), line.c.relation.not_in(survivors), func.coalesce(line.c.last_on, since) <= today
+    )
+    last = select(case((alone, line.c.last_on), else_=of_all).label("held_on")).correlate(line, alias).lateral("last")
     wanted = (
         select(
             relation.c.relation, relation.c.name, relation.c.name_key, relation.c.kind, relation.c.tier,
@@ -58,15 +91,17 @@ async def gaps(
             last.c.held_on,
         )
         .select_from(line)
-        .join(relation, relation.c.relation == line.c.relation)
+        .outerjoin(alias, _absorbed(alias, line.c.relation))
+        .join(relation, relation.c.relation == root)
         .outerjoin(last, true())
         .where(
             relation.c.name.is_not(None),
             line.c.our_layer.is_not(None),
+            or_(line.c.last_on.is_(None), line.c.last_on <= since, line.c.last_on > today),
             line.c.starts_on <= today,
             or_(line.c.ended_on.is_(None), line.c.ended_on > today),
             not_(_paused(line.c.pauses, today.isoformat())),
-            or_(last.c.held_on.is_(None), last.c.held_on <= year_before(today)),
+            or_(last.c.held_on.is_(None), last.c.held_on <= since),
             *([] if tier is None else [relation.c.tier == tier]),
             *shared_with(build, team, viewer),
         )
@@ -101,18 +136,27 @@ async def attention(conn: AsyncConnection, now: datetime, *, viewer: Viewer = EV
     relation, contact = build.tables["relation"], build.tables["contact"]
     today = local_date(now)
     since = year_before(today)
-    seen = and_(relation.c.name.is_not(None), *shared_with(build, None, viewer))
+    alias = build.tables["alias"]
+    seen = and_(
+        relation.c.name.is_not(None), not_absorbed(build, relation.c.relation), *shared_with(build, None, viewer)
+    )
     counts = select(relation.c.tier, func.count()).where(seen).group_by(relation.c.tier)
     parts = (relation.c.tier, relation.c.kind, contact.c.activity, contact.c.channel, contact.c.our_layers)
-    spent = (
-        select(*parts, func.count().label("contacts"), func.sum(contact.c.minutes).label("minutes"))
-        .select_from(contact)
-        .join(relation, relation.c.relation == contact.c.relation)
-        .where(contact.c.counted, contact.c.held_on > since, contact.c.held_on <= today, seen)
-        .group_by(*parts)
-    )
+    recent = and_(contact.c.counted, contact.c.held_on > since, contact.c.held_on <= today)
+    if viewer.everything:
+        spent = await spent_by_all(conn, build.tables, since, today)
+    else:
+        of_members = (
+            select(*parts, func.count(), func.sum(contact.c.minutes))
+            .select_from(contact)
+            .outerjoin(alias, _absorbed(alias, contact.c.relation))
+            .join(relation, relation.c.relation == func.coalesce(alias.c.root, contact.c.relation))
+            .where(recent, seen)
+            .group_by(*parts)
+        )
+        spent = [(r[:5], r[5], r[6]) for r in (await conn.execute(of_members)).all()]
     tiers: dict[str | None, _Tally] = {tier: _Tally(n) for tier, n in (await conn.execute(counts)).all()}
-    for tier, kind, activity, channel, layers, contacts, minutes in (await conn.execute(spent)).all():
+    for (tier, kind, activity, channel, layers), contacts, minutes in spent:
         tally = tiers[tier]
         for part, names in (
             ("total", ("",)), ("kind", (activity,)), ("channel", (channel,)), ("relation_kind", (kind,)),
@@ -157,14 +201,30 @@ def _paused(pauses: ColumnElement[Any], today: str) -> ColumnElement[bool]:
 
 
 def shared_with(build: Live, team: str | None, viewer: Viewer) -> list[ColumnElement[bool]]:
-    """The relation is the team's now; a team's viewer sees those of its own team only, one without a team none."""
+    """The relation is the team's now; a team's viewer sees those of its own team only, one without a team none.
+
+    A team that has an absorbed relation has its survivor, and with it all its members.
+    """
     assignment, relation = build.tables["assignment"], build.tables["relation"]
     teams = [team] if team is not None else []
     if not viewer.everything:
         teams.append(viewer.team or "")
+    alias = build.tables["alias"].alias("kin")
     return [
-        exists().where(
-            assignment.c.relation == relation.c.relation, assignment.c.team == one, assignment.c.assigned
+        relation.c.relation.in_(
+            select(func.coalesce(alias.c.root, assignment.c.relation))
+            .select_from(assignment.outerjoin(alias, _absorbed(alias, assignment.c.relation)))
+            .where(assignment.c.team == one, assignment.c.assigned)
         )
         for one in teams
     ]  # fmt: skip
+
+
+def not_absorbed(build: Live, relation: ColumnElement[str]) -> ColumnElement[bool]:
+    """An absorbed relation stands in no list: it is shown as part of its survivor."""
+    absorbed = build.tables["alias"].alias("absorbed")
+    return not_(exists().where(_absorbed(absorbed, relation)))
+
+
+def _absorbed(alias: FromClause, relation: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(alias.c.whole == ALL, alias.c.absorbed == relation, alias.c.merged)

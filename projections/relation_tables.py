@@ -25,9 +25,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from projections.agreement_facts import agreement_table
+from projections.attention_sums import spent_table
+from projections.contact_same import same_table
+from projections.institution import institution_table
+from projections.kin import alias_table
+from projections.satisfaction_facts import instrument_table, loop_table, response_table
+
 metadata = MetaData()
 
+alias = alias_table(metadata)
+same = same_table(metadata)
+
 FOLD: Final = {"fold": True}
+APART: Final = {"apart": True}  # a table that is not read with the relation
 _instant = DateTime(timezone=True)
 
 
@@ -52,6 +63,9 @@ relation = Table(
     Column("tier", Text),
     Column("tier_arguments", JSONB, nullable=False),
     Column("tier_review_on", Date),
+    Column("tier_on", Date, comment="since when it has this tier"),
+    Column("ended_on", Date),
+    Column("end_reason", Text),
     Column("owner", Text, comment="reference of an employee"),
     Column("identifiers", JSONB, nullable=False, comment="[{scheme, value, department for local ones}]"),
     Column("contacts_total", Integer, nullable=False),
@@ -66,7 +80,7 @@ contact = Table(
     _text_key("relation"),
     _text_key("contact"),
     Column("state", Text, nullable=False, comment="unknown, planned, cancelled, no_show, held, retracted"),
-    Column("counted", Boolean, nullable=False, comment="held and not retracted"),
+    Column("counted", Boolean, nullable=False, comment="held, not retracted, and no other counts for it"),
     Column("held_at", _instant),
     Column("held_on", Date, comment="the day of held_at in Amsterdam"),
     Column("minutes", Integer, nullable=False),
@@ -93,6 +107,7 @@ line = Table(
     _text_key("line"),
     Column("our_layer", Text, comment="null: not set yet"),
     Column("their_layer", Text),
+    Column("their_person", Text, comment="the person that the contact is with, where it is about one"),
     Column("pair", Integer),
     Column("cadence", JSONB(none_as_null=True)),
     Column("channels", JSONB(none_as_null=True), comment="null: any channel"),
@@ -102,6 +117,8 @@ line = Table(
     Column("ended_on", Date),
     Column("pauses", JSONB, nullable=False, comment="[[from, until or null]]: the first day, the first day after it"),
     Column("facts", JSONB, nullable=False, info=FOLD),
+    Column("last_on", Date, info=FOLD, comment="of the newest contact of its own relation that qualifies, see gaps"),
+    Column("stale", Boolean, nullable=False, info=FOLD, comment="last_on is to be settled; false once stored"),
 )
 
 alert = Table(
@@ -121,31 +138,12 @@ alert = Table(
     Index("alert_open", "relation", postgresql_where=text("state = 'open'")),
 )
 
-instrument = Table(
-    "instrument",
-    metadata,
-    _text_key("instrument"),
-    Column("wording_version", Integer, primary_key=True, autoincrement=False),
-    Column("kind", Text, nullable=False),
-    Column("scale_min", Float, nullable=False),
-    Column("scale_max", Float, nullable=False),
-    Column("low_is_best", Boolean, nullable=False),
-    Column("bands", JSONB, nullable=False),
-    Column("min_n", Integer, nullable=False),
-    Column("defined_at", _instant, nullable=False, comment="its wording holds for scores from here on"),
-    _stamp(),
-)
-
-response = Table(
-    "response",
-    metadata,
-    _text_key("relation"),
-    _text_key("response"),
-    Column("instrument", Text, nullable=False),
-    Column("score", Float, nullable=False),
-    Column("scored_at", _instant, nullable=False),
-    _stamp(),
-)
+spent = spent_table(metadata)
+instrument = instrument_table(metadata)
+response = response_table(metadata)
+loop = loop_table(metadata)
+agreement = agreement_table(metadata)
+institution = institution_table(metadata)
 
 plan = Table(
     "plan",
@@ -153,8 +151,13 @@ plan = Table(
     _text_key("relation"),
     _text_key("plan"),
     Column("started_on", Date, nullable=False, comment="day of the earliest fact of the plan"),
+    Column("template", Text),
+    Column("horizon_on", Date),
+    Column("drafted_on", Date),
     Column("approved_on", Date),
-    _stamp(),
+    Column("superseded_on", Date),
+    Column("superseded_by", Text),
+    Column("facts", JSONB, nullable=False, info=FOLD),
 )
 
 answer = Table(
@@ -165,7 +168,28 @@ answer = Table(
     _text_key("question"),
     Column("answer", Text, nullable=False),
     Column("answered_on", Date, nullable=False),
+    Column("hidden", SmallInteger, nullable=False, comment="restriction bits, see viewer.py"),
+    Column("position", BigInteger, nullable=False),
     _stamp(),
+)
+
+# Every answer that was ever given: read for the history of a plan only, not with the relation.
+answer_version = Table(
+    "answer_version",
+    metadata,
+    _text_key("relation"),
+    _text_key("plan"),
+    _text_key("question"),
+    _text_key("fact"),
+    Column("answer", Text, nullable=False),
+    Column("answered_on", Date, nullable=False),
+    Column("recorded_at", _instant, nullable=False),
+    Column("department", Text, nullable=False),
+    Column("actor", Text, comment="who changed it, as the department names them"),
+    Column("hidden", SmallInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("stamp", JSONB, nullable=False),
+    info=APART,
 )
 
 action = Table(
@@ -178,6 +202,11 @@ action = Table(
     Column("owner", Text),
     Column("due_on", Date),
     Column("state", Text, nullable=False, comment="open, completed, dropped"),
+    Column("marketing", Boolean, nullable=False),
+    Column("deferred_on", Date, comment="day of its latest deferral"),
+    Column("ended_on", Date, comment="completed or dropped"),
+    Column("reason", Text, comment="of its deferral or dropping"),
+    Column("hidden", SmallInteger, nullable=False),
     Column("facts", JSONB, nullable=False, info=FOLD),
 )
 
@@ -189,6 +218,34 @@ knowledge = Table(
     Column("text", Text),
     Column("valid_until", Date),
     Column("recorded_on", Date, nullable=False),
+    Column("hidden", SmallInteger, nullable=False),
+    _stamp(),
+)
+
+measured = Table(
+    "measured",
+    metadata,
+    _text_key("relation"),
+    Column("year", Integer, primary_key=True, autoincrement=False),
+    Column("revenue_cents", BigInteger, nullable=False),
+    Column("share_pct", Float, nullable=False),
+    Column("measured_on", Date, nullable=False),
+    Column("hidden", SmallInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    _stamp(),
+)
+
+link = Table(
+    "link",
+    metadata,
+    _text_key("relation"),
+    _text_key("ours"),
+    _text_key("theirs"),
+    Column("coverage", Text, nullable=False, comment="none, thin, adequate, strong"),
+    Column("basis", Text),
+    Column("assessed_on", Date, nullable=False),
+    Column("hidden", SmallInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
     _stamp(),
 )
 
@@ -201,6 +258,7 @@ commitment = Table(
     Column("what", Text),
     Column("due_on", Date),
     Column("state", Text, nullable=False, comment="open, fulfilled, broken, released"),
+    Column("hidden", SmallInteger, nullable=False),
     Column("facts", JSONB, nullable=False, info=FOLD),
 )
 
@@ -214,7 +272,9 @@ counterpart = Table(
     Column("layer", Text),
     Column("decision_role", Text),
     Column("present", Boolean, nullable=False),
-    _stamp(),
+    Column("departed_on", Date, comment="null: has not left"),
+    Column("moved_on", Date, comment="since when in this layer, where a move brought the person there"),
+    Column("stamps", JSONB, nullable=False, info=FOLD),
 )
 
 assignment = Table(

@@ -7,35 +7,44 @@ order of the book.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from events.recorded import ORGANISATION, Recorded, local_date
-from projections import contact_facts, line_facts
+from projections import line_facts
+from projections.agreement_facts import AGREEMENT_KINDS, agreement_needs, fold_agreement
+from projections.attention_sums import SPENT, triggers
 from projections.contact_facts import CONTACT_KINDS
+from projections.contact_same import DECLARED, State, same_needs, turns
+from projections.institution import INSTITUTION_KINDS, fold_institution, institution_needs
+from projections.kin import ALL, KIN_KINDS, fold_alias
+from projections.line_contact import follow_contact, line_settle_needs, settle_lines, spread_lines
 from projections.line_facts import LINE_KINDS
+from projections.names import name_key
 from projections.registers import day, put_newest, register
-from projections.relation_agenda import fold_action, fold_commitment, fold_knowledge, fold_plan
+from projections.relation_agenda import (
+    fold_action,
+    fold_commitment,
+    fold_knowledge,
+    fold_link,
+    fold_plan,
+    fold_position,
+)
 from projections.relation_present import present
 from projections.relation_tables import metadata
-from projections.rows import LiveMessage, Need, One, Projection, Row, Rows
+from projections.rows import Group, LiveMessage, Need, One, Projection, Row, Rows
+from projections.satisfaction_facts import LOOP_KINDS, fold_instrument, fold_loop, fold_response
 
 __all__ = ["PROJECTION", "name_key", "present"]
 
 Handler = Callable[[Rows, Recorded, Row], None]
 
 
-def name_key(name: str) -> str:
-    """A name without case and accents, for order and search."""
-    plain = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(c for c in plain if not unicodedata.combining(c))
-
-
 def _blank(relation: str) -> Row:
     return {
         "relation": relation, "version": 0, "name": None, "name_key": None, "kind": None, "region": None,
-        "parent": None, "tier": None, "tier_arguments": [], "tier_review_on": None, "owner": None, "identifiers": [],
+        "parent": None, "tier": None, "tier_arguments": [], "tier_review_on": None, "tier_on": None,
+        "owner": None, "identifiers": [], "ended_on": None, "end_reason": None,
         "contacts_total": 0, "minutes_total": 0, "stamps": {},
     }  # fmt: skip
 
@@ -72,7 +81,8 @@ def _tier(rows: Rows, event: Recorded, relation: Row) -> None:
     arguments: list[Any] = data.get("arguments") or []
     review_on = day(data.get("review_on"))
     register(
-        relation, "tier", event.stamp, tier=data["tier"], tier_arguments=arguments, tier_review_on=review_on
+        relation, "tier", event.stamp, tier=data["tier"], tier_arguments=arguments, tier_review_on=review_on,
+        tier_on=local_date(event.occurred_at),
     )  # fmt: skip
 
 
@@ -80,16 +90,32 @@ def _owner(rows: Rows, event: Recorded, relation: Row) -> None:
     register(relation, "owner", event.stamp, owner=event.data["employee"])
 
 
+def _ended(rows: Rows, event: Recorded, relation: Row) -> None:
+    on = local_date(event.occurred_at)
+    register(relation, "ended", event.stamp, ended_on=on, end_reason=event.data.get("reason"))
+
+
+_DETAILS: Final = ("name", "function", "layer", "decision_role")
+
+
 def _counterpart(rows: Rows, event: Recorded, relation: Row) -> None:
-    data = event.data
-    known = rows.get("counterpart", event.relation, data["person"])
-    if known is not None and known["stamp"] >= event.stamp:
-        return
-    row: Row = {
-        "relation": event.relation, "person": data["person"], "present": event.kind != "counterpart.departed",
-        "stamp": event.stamp, **{f: data.get(f) for f in ("name", "function", "layer", "decision_role")},
-    }  # fmt: skip
-    rows.put("counterpart", row)
+    """Each detail is a register of its own: a move says only what changed."""
+    data, stamp = event.data, event.stamp
+    person: Row = dict(rows.get("counterpart", event.relation, data["person"]) or {
+        "relation": event.relation, "person": data["person"], **dict.fromkeys(_DETAILS), "present": True,
+        "departed_on": None, "moved_on": None, "stamps": {},
+    })  # fmt: skip
+    if event.kind == "counterpart.departed":
+        register(person, "present", stamp, present=False, departed_on=local_date(event.occurred_at))
+    else:
+        for field in _DETAILS:
+            if event.kind == "counterpart.added" or field in data:
+                moved_on = local_date(event.occurred_at) if event.kind == "counterpart.moved" else None
+                since: Row = {"moved_on": moved_on} if field == "layer" else {}
+                register(person, field, stamp, **{field: data.get(field)}, **since)
+        if event.kind == "counterpart.added":
+            register(person, "present", stamp, present=True, departed_on=None)
+    rows.put("counterpart", person)
 
 
 def _assigned(rows: Rows, event: Recorded, relation: Row) -> None:
@@ -102,21 +128,35 @@ def _assigned(rows: Rows, event: Recorded, relation: Row) -> None:
 
 
 def _contact(rows: Rows, event: Recorded, relation: Row) -> None:
-    contact = event.data["contact"]
-    known = rows.get("contact", event.relation, contact)
-    facts = contact_facts.add_fact({} if known is None else known["facts"], event)
-    row: Row = {"relation": event.relation, "contact": contact, **contact_facts.derive(facts), "facts": facts}
-    before = known if known is not None and known["counted"] else None
-    relation["contacts_total"] += int(row["counted"]) - (before is not None)
-    relation["minutes_total"] += (row["minutes"] if row["counted"] else 0) - (before["minutes"] if before else 0)
-    rows.put("contact", row)
+    def known(contact: str) -> State | None:
+        row = rows.get("contact", event.relation, contact)
+        return None if row is None else State(row["facts"])
+
+    for turn in turns(rows, event, known):
+        row: Row = {
+            "relation": event.relation, "contact": turn.contact, **turn.after.derived(), "facts": turn.after.facts,
+        }  # fmt: skip
+        was = None if turn.before is None else turn.before.derived()
+        before = was if was is not None and was["counted"] else None
+        relation["contacts_total"] += int(row["counted"]) - (before is not None)
+        relation["minutes_total"] += (row["minutes"] if row["counted"] else 0) - (before["minutes"] if before else 0)
+        rows.put("contact", row)
+        follow_contact(rows, event.relation, was, row)
 
 
 def _line(rows: Rows, event: Recorded, relation: Row) -> None:
     line = event.data["line"]
     known = rows.get("line", event.relation, line)
     facts = line_facts.add_fact({} if known is None else known["facts"], event)
-    rows.put("line", {"relation": event.relation, "line": line, **line_facts.derive(facts), "facts": facts})
+    last_on = None if known is None else known["last_on"]
+    stale = event.kind == "schedule.line_set" or (known is not None and known["stale"])
+    row: Row = {"relation": event.relation, "line": line, **line_facts.derive(facts), "facts": facts}
+    rows.put("line", {**row, "last_on": last_on, "stale": stale})
+
+
+def _line_of(data: Mapping[str, Any]) -> str | None:
+    """The line that an alert is about; a policy's, or an absorbed relation's, is named in `about`."""
+    return data.get("line") or (data.get("about") if data["rule"] == "contact_overdue" else None)
 
 
 def _alert(rows: Rows, event: Recorded, relation: Row) -> None:
@@ -130,7 +170,7 @@ def _alert(rows: Rows, event: Recorded, relation: Row) -> None:
         case "alert.raised":
             days = {name: day(data.get(name)) for name in ("due_on", "overdue_on")}
             row.update(
-                rule=data["rule"], line=data.get("line"), level=data.get("level", 0), state="open",
+                rule=data["rule"], line=_line_of(data), level=data.get("level", 0), state="open",
                 raised_on=local_date(event.occurred_at), **days,
             )  # fmt: skip
         case "alert.reopened":
@@ -148,24 +188,16 @@ def _alert(rows: Rows, event: Recorded, relation: Row) -> None:
     rows.put("alert", row)
 
 
-def _instrument(rows: Rows, event: Recorded, relation: Row) -> None:
-    data = event.data
-    row: Row = {
-        "instrument": data["instrument"], "wording_version": data["wording_version"], "kind": data["kind"],
-        "scale_min": data["scale_min"], "scale_max": data["scale_max"], "bands": data["bands"],
-        "low_is_best": bool(data.get("low_is_best")), "min_n": data["min_n"], "defined_at": event.occurred_at,
-        "stamp": event.stamp,
-    }  # fmt: skip
-    put_newest(rows, "instrument", row, row["instrument"], row["wording_version"])
-
-
 def _scored(rows: Rows, event: Recorded, relation: Row) -> None:
-    data = event.data
-    row: Row = {
-        "relation": event.relation, "response": data["response"], "instrument": data["instrument"],
-        "score": data["score"], "scored_at": event.occurred_at, "stamp": event.stamp,
-    }  # fmt: skip
-    put_newest(rows, "response", row, event.relation, data["response"])
+    fold_response(rows, event)
+
+
+def _loop(rows: Rows, event: Recorded, relation: Row) -> None:
+    fold_loop(rows, event)
+
+
+def _agreement(rows: Rows, event: Recorded, relation: Row) -> None:
+    fold_agreement(rows, event)
 
 
 def _keys(*tables: tuple[str, str]) -> Callable[[Recorded], list[Need]]:
@@ -177,6 +209,10 @@ def _keys(*tables: tuple[str, str]) -> Callable[[Recorded], list[Need]]:
 
 def _nothing(event: Recorded) -> list[Need]:
     return []
+
+
+def _contact_needs(event: Recorded) -> list[Need]:
+    return [*same_needs(event), Group("line", event.relation)]
 
 
 def _answer_needs(event: Recorded) -> list[Need]:
@@ -191,20 +227,25 @@ _HANDLERS: Final[dict[str, tuple[Handler, Callable[[Recorded], list[Need]]]]] = 
     "relation.identifier_linked": (_linked, _nothing),
     "relation.tier_assigned": (_tier, _nothing),
     "relation.owner_assigned": (_owner, _nothing),
+    "relation.ended": (_ended, _nothing),
     **{f"counterpart.{k}": (_counterpart, _keys(("counterpart", "person"))) for k in ("added", "moved", "departed")},
     "team.relation_assigned": (_assigned, _keys(("assignment", "team"))),
     "team.relation_unassigned": (_assigned, _keys(("assignment", "team"))),
-    **{kind: (_contact, _keys(("contact", "contact"))) for kind in CONTACT_KINDS},
+    **dict.fromkeys((*CONTACT_KINDS, DECLARED), (_contact, _contact_needs)),
     **{kind: (_line, _keys(("line", "line"))) for kind in LINE_KINDS},
     **{f"alert.{k}": (_alert, _keys(("alert", "alert"))) for k in _ALERTS},
     "satisfaction.scored": (_scored, _keys(("response", "response"))),
     "plan.question_answered": (fold_plan, _answer_needs),
-    "plan.approved": (fold_plan, _keys(("plan", "plan"))),
+    **{f"plan.{k}": (fold_plan, _keys(("plan", "plan"))) for k in ("drafted", "approved", "superseded")},
     **{
         f"plan.action_{k}": (fold_action, _keys(("plan", "plan"), ("action", "action")))
         for k in ("agreed", "completed", "deferred", "dropped")
     },
     "knowledge.item_recorded": (fold_knowledge, _keys(("knowledge", "item"))),
+    "knowledge.position_measured": (fold_position, _keys(("measured", "year"))),
+    "matrix.link_assessed": (fold_link, lambda e: [One("link", (e.relation, e.data["ours"], e.data["theirs"]))]),
+    **dict.fromkeys(LOOP_KINDS, (_loop, _keys(("loop", "loop")))),
+    **dict.fromkeys(AGREEMENT_KINDS, (_agreement, agreement_needs)),
     **{
         f"commitment.{k}": (fold_commitment, _keys(("commitment", "commitment")))
         for k in ("made", "fulfilled", "broken", "released")
@@ -212,12 +253,16 @@ _HANDLERS: Final[dict[str, tuple[Handler, Callable[[Recorded], list[Need]]]]] = 
 }
 
 
+_ALIASES: Final = Group("alias", ALL)
+
+
 def needs(event: Recorded) -> Iterable[Need]:
     if event.relation == ORGANISATION:
         if event.kind == "satisfaction.instrument_defined":
             return [One("instrument", (event.data["instrument"], event.data["wording_version"]))]
-        return []
-    found: list[Need] = [One("relation", (event.relation,))]
+        return institution_needs(event)
+    # Whose relation this is now: a merge changes it, and `announce` tells the survivor's readers too.
+    found: list[Need] = [One("relation", (event.relation,)), _ALIASES]
     known = _HANDLERS.get(event.kind)
     return found if known is None else [*found, *known[1](event)]
 
@@ -226,13 +271,17 @@ def evolve(rows: Rows, event: Recorded) -> None:
     """A kind of event that this view shows nothing of still counts in the relation's version."""
     if event.relation == ORGANISATION:
         if event.kind == "satisfaction.instrument_defined":
-            _instrument(rows, event, {})
+            fold_instrument(rows, event)
+        elif event.kind in INSTITUTION_KINDS:
+            fold_institution(rows, event)
         return
     relation = dict(rows.get("relation", event.relation) or _blank(event.relation))
     relation["version"] = max(relation["version"], event.version)
     known = _HANDLERS.get(event.kind)
     if known is not None:
         known[0](rows, event, relation)
+    elif event.kind in KIN_KINDS:
+        fold_alias(rows, event)
     rows.put("relation", relation)
 
 
@@ -240,9 +289,13 @@ def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
     if event.relation == ORGANISATION:
         return []
     body = {"position": event.position, "relation": event.relation, "type": event.type}
-    return [LiveMessage(f"live.relation.{event.relation}", body)]
+    alias = rows.get("alias", ALL, event.relation)
+    survivor = None if alias is None else alias["root"]
+    return [LiveMessage(f"live.relation.{r}", body) for r in (event.relation, survivor) if r is not None]
 
 
 PROJECTION: Final = Projection(
-    name="relation_view", version=1, metadata=metadata, needs=needs, evolve=evolve, announce=announce
-)
+    name="relation_view", version=3, metadata=metadata, needs=needs, evolve=evolve, settle=settle_lines,
+    settle_needs=line_settle_needs, spread=spread_lines, announce=announce, kept=frozenset({"alias", SPENT}),
+    triggers=triggers,
+)  # fmt: skip

@@ -110,7 +110,7 @@ class Runner:
         try:
             feed = self._reader.feed(
                 build.position, name=f"projection-{self._projection.name}", created=build.stream_created,
-                most=self._limits.batch,
+                most=self._limits.batch, kinds=self._projection.heard,
             )  # fmt: skip
             async with feed as messages:
                 self._tell("ready", None)

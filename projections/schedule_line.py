@@ -35,7 +35,8 @@ class Pause(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A schedule line with its end and pauses. `channels` None: any. `ended_on`: the first day that it is ended."""
+    """A schedule line with its end and pauses. `channels` None: any. `ended_on`: the first day that it is ended;
+    `vacant_on`: the first day on which the person that it names is gone."""
 
     line: str
     our_layer: str
@@ -47,7 +48,11 @@ class Line:
     owner: str | None = None
     ended_on: date | None = None
     pauses: tuple[Pause, ...] = ()
-    vacant: bool = False
+    vacant_on: date | None = None
+
+    def vacant(self, today: date) -> bool:
+        """Whether there is nobody to have contact with: a gap, not overdue (SPEC section 5)."""
+        return self.vacant_on is not None and today >= self.vacant_on
 
 
 class Qualifying(NamedTuple):

@@ -70,9 +70,26 @@ async def check_relation(conn: AsyncConnection, projection: Projection, relation
     if drift:
         merges = await conn.execute(sa.select(entry.c.payload, entry.c.version).where(entry.c.type.in_(_MERGES)))
         known = {e.position for e in events}
-        events += [e for r in merges if (e := decode(r.payload, r.version)).position not in known]
+        merged = [decode(r.payload, r.version) for r in merges]
+        events += [e for e in merged if e.position not in known]
+        for kin in sorted(_kin(relation, merged) - {relation}):
+            known = {e.position for e in events}
+            events += [e for e in await ledger.read_relation(conn, kin) if e.position not in known]
         drift = _drift(projection, _upto(events, build.position), relation, actual)
     return Checked(relation, build.position, len(events), sum(len(r) for r in actual.values()), drift)
+
+
+def _kin(relation: str, merges: list[Recorded]) -> set[str]:
+    """The relations that were ever merged with this one, at whatever remove."""
+    found = {relation}
+    while True:
+        wider = set(found)
+        for event in merges:
+            if event.absorbed is not None and {event.relation, event.absorbed} & found:
+                wider |= {event.relation, event.absorbed}
+        if wider == found:
+            return found
+        found = wider
 
 
 def _upto(events: list[Recorded], position: int) -> list[Recorded]:

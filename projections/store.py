@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from datetime import datetime
+from typing import Final, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Table, insert, select, update
@@ -18,15 +19,24 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from events.clock import book_now
 from events.errors import NotYetThere, SetupError
 from projections.rows import Projection
 from projections.tables import checkpoint, parked
 
 State = Literal["building", "live", "old"]
 
+# `live.position.<projection>` tells every commit of a live build: {"position"}. A hint, which may be lost.
+POSITION_SUBJECT: Final = "live.position"
+
 # The role that all services use; a build that the owner makes is opened to it.
 SERVICE_ROLE: Final = "relatieboek_service"
 _LOCK_CLASS: Final = 7231002
+
+# Statements that every read begins with: made once, since making one costs as much as sending it.
+_NAMED: Final = checkpoint.c.name == sa.bindparam("name", type_=sa.Text)
+_BUILDS: Final = select(checkpoint).where(_NAMED).order_by(checkpoint.c.version)
+_POSITION: Final = select(checkpoint.c.position).where(_NAMED, checkpoint.c.state == "live")
 
 _versioned: dict[tuple[sa.MetaData, str, int], Mapping[str, Table]] = {}
 
@@ -67,9 +77,7 @@ def versioned(projection: Projection, version: int | None = None) -> Mapping[str
 
 async def builds(conn: AsyncConnection, projection: Projection) -> list[Live]:
     """Every build of the projection that there is, oldest first."""
-    rows = await conn.execute(
-        select(checkpoint).where(checkpoint.c.name == projection.name).order_by(checkpoint.c.version)
-    )
+    rows = await conn.execute(_BUILDS, {"name": projection.name})
     return [
         Live(
             tables=versioned(projection, r.version), version=r.version, code_version=r.code_version,
@@ -117,6 +125,8 @@ async def create_build(
     await conn.exec_driver_sql(f"CREATE SCHEMA {schema}")
     for table in versioned(projection, version).values():
         await conn.execute(CreateTable(table))
+    for statement in projection.triggers(schema):
+        await conn.exec_driver_sql(statement)
     if indexes:
         await create_indexes(conn, projection, version)
     me, role = (
@@ -160,15 +170,41 @@ async def switch(conn: AsyncConnection, projection: Projection, version: int) ->
     """Makes build `version` the live one and keeps the one before as `old`, within the caller's transaction.
 
     Also the way back: with the number of an `old` build it is live again, and catches up from its own position. Both
-    are fenced, so a running writer notices at its next write or its next look.
+    are fenced, so a running writer notices at its next write or its next look. The old build's checkpoint keeps the
+    book's time of the switch (`last_switch`).
     """
     mine = checkpoint.c.name == projection.name
-    raised = {"epoch": checkpoint.c.epoch + 1, "updated_at": sa.func.now()}
-    await conn.execute(update(checkpoint).where(mine, checkpoint.c.state == "live").values(state="old", **raised))
+    epoch = checkpoint.c.epoch + 1
+    gone = {"state": "old", "epoch": epoch, "updated_at": await book_now(conn)}
+    await conn.execute(update(checkpoint).where(mine, checkpoint.c.state == "live").values(gone))
     this = checkpoint.c.version == version
-    done = await conn.execute(update(checkpoint).where(mine, this).values(state="live", **raised))
+    now_live = {"state": "live", "epoch": epoch, "updated_at": sa.func.now()}
+    done = await conn.execute(update(checkpoint).where(mine, this).values(now_live))
     if done.rowcount != 1:
         raise SetupError(f"{projection.name} has no build {version}")
+
+
+class Switched(NamedTuple):
+    """The last switch of builds: the position that the one before held, and when it was (the book's time)."""
+
+    position: int
+    at: datetime
+
+
+async def last_switch(conn: AsyncConnection, projection: Projection) -> Switched | None:
+    """The last switch; None while the first build is the only one."""
+    mine = (checkpoint.c.name == projection.name, checkpoint.c.state == "old")
+    wanted = select(checkpoint.c.position, checkpoint.c.updated_at).where(*mine)
+    row = (await conn.execute(wanted.order_by(checkpoint.c.updated_at.desc()).limit(1))).one_or_none()
+    return None if row is None else Switched(row.position, row.updated_at)
+
+
+async def position_of(engine: AsyncEngine, projection: Projection) -> int:
+    """The last position that the live build holds; 0 when there is none."""
+    async with engine.connect() as conn:
+        # One round trip a look instead of three: there is nothing that a transaction would hold together.
+        alone = await conn.execution_options(isolation_level="AUTOCOMMIT")
+        return await alone.scalar(_POSITION, {"name": projection.name}) or 0
 
 
 async def wait_for(engine: AsyncEngine, projection: Projection, position: int, timeout_s: float = 5.0) -> None:
@@ -176,19 +212,16 @@ async def wait_for(engine: AsyncEngine, projection: Projection, position: int, t
 
     Holds no connection while it waits: many readers may.
     """
-    asked = select(checkpoint.c.position).where(checkpoint.c.name == projection.name, checkpoint.c.state == "live")
     loop = asyncio.get_running_loop()
     until = loop.time() + timeout_s
     pause_s = 0.002
     while True:
-        async with engine.connect() as conn:
-            # One round trip a look instead of three: there is nothing that a transaction would hold together.
-            at = await (await conn.execution_options(isolation_level="AUTOCOMMIT")).scalar(asked)
-        if at is not None and at >= position:
+        at = await position_of(engine, projection)
+        if at >= position:
             return
         left_s = until - loop.time()
         if left_s <= 0:
-            raise NotYetThere(f"{projection.name} is at {at or 0}, not yet at {position}", retry_after_s=1.0)
+            raise NotYetThere(f"{projection.name} is at {at}, not yet at {position}", retry_after_s=1.0)
         await asyncio.sleep(min(pause_s, left_s))
         pause_s = min(pause_s * 1.5, 0.05)
 

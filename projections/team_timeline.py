@@ -25,12 +25,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from events.in_force import with_withdrawals
 from events.recorded import ORGANISATION, Recorded
+from projections.contact_same import DECLARED, same_table, turns
+from projections.kin import ALL, KIN_KINDS, alias_table, fold_alias
 from projections.layers import layer_bit, layer_bits
 from projections.rows import Group, LiveMessage, Need, One, Projection, Row, Rows
 from projections.viewer import DEPARTMENT, NAMED, restriction
 
 metadata = MetaData()
+
+alias = alias_table(metadata)
+same = same_table(metadata)
 
 _instant = DateTime(timezone=True)
 
@@ -60,6 +66,16 @@ assignment = Table(
     Index("assignment_team", "team", "relation", postgresql_where=text("assigned")),
 )
 
+# Who has the relations that were ever part of a merge, all in one group: `announce` tells the teams of every member.
+kin_team = Table(
+    "kin_team",
+    metadata,
+    Column("whole", Text, primary_key=True, comment="the constant 'all'"),
+    Column("relation", Text, primary_key=True),
+    Column("team", Text, primary_key=True),
+    Column("assigned", Boolean, nullable=False),
+)
+
 contact = Table(
     "contact",
     metadata,
@@ -77,7 +93,7 @@ contact = Table(
 )
 
 # Columns that the index of the primary key holds too, so that filters read the index only.
-BESIDE_KEY: Final = ("department", "family", "role", "restricted", "layers", "contact")
+BESIDE_KEY: Final = ("department", "family", "role", "restricted", "layers", "contact", "withdrawn")
 
 # The primary key is the order of a relation's timeline, so that paging needs no second index for it.
 entry = Table(
@@ -96,6 +112,8 @@ entry = Table(
     Column("layers", SmallInteger, nullable=False, comment="bits, both sides"),
     Column("topics", JSONB(none_as_null=True)),
     Column("detail", JSONB, nullable=False, comment="the stored payload"),
+    Column("withdrawn", BigInteger, comment="position of the withdrawal of this very fact"),
+    Column("withdraws", BigInteger, comment="position of the fact that this one withdraws"),
     PrimaryKeyConstraint(
         "relation",
         "occurred_at",
@@ -118,13 +136,22 @@ _ASSIGNMENTS: Final = frozenset({"team.relation_assigned", "team.relation_unassi
 _NAMES: Final = frozenset({"relation.registered", "relation.details_changed"})
 
 
+_KIN: Final = (Group("alias", ALL), Group("kin_team", ALL))
+
+
 def needs(event: Recorded) -> Iterable[Need]:
     if event.relation == ORGANISATION:
         return [One("team", (event.data["team"],))] if event.kind == "team.formed" else []
     # All teams of the relation: an assignment changes one of them, and `announce` tells them all.
-    found: list[Need] = [Group("assignment", event.relation)]
-    if event.kind in _ROLES:
+    found: list[Need] = [Group("assignment", event.relation), *_KIN]
+    if event.absorbed is not None:
+        found.append(Group("assignment", event.absorbed))
+    elif event.kind in _ROLES:
         found.append(One("contact", (event.relation, event.data["contact"])))
+    elif event.kind == DECLARED:
+        found.append(Group("same", event.relation))
+    elif event.withdraws is not None:
+        found.append(_entry_of(event))
     elif event.kind in _NAMES:
         found.append(One("relation", (event.relation,)))
     return found
@@ -135,6 +162,25 @@ def evolve(rows: Rows, event: Recorded) -> None:
         if event.kind == "team.formed":
             _newest(rows, "team", {"team": event.data["team"], "name": event.data["name"], "stamp": event.stamp})
         return
+    if event.withdraws is not None and rows.get("entry", *_entry_of(event).key) is not None:
+        return  # it came with what it withdraws
+    _context(rows, event)
+    if not is_anonymous(event):
+        rows.put("entry", _entry(event))
+
+
+def fold_context(rows: Rows, events: Iterable[Recorded]) -> None:
+    """What these events, of relations, in the order of the book, give but the entries themselves: who has which
+    relation, and what became of each contact."""
+    for event, withdrawal in with_withdrawals(events):
+        if withdrawal is None:
+            _context(rows, event)
+        elif event.kind in _ROLES:
+            row = _contact_row(rows, event)
+            rows.put("contact", {**row, "restricted": row["restricted"] | restriction(event.visibility)})
+
+
+def _context(rows: Rows, event: Recorded) -> None:
     kind = event.kind
     if kind in _ASSIGNMENTS:
         row: Row = {
@@ -142,12 +188,36 @@ def evolve(rows: Rows, event: Recorded) -> None:
             "stamp": event.stamp,
         }  # fmt: skip
         _newest(rows, "assignment", row)
+        if any(event.relation in (known["absorbed"], known["survivor"]) for known in rows.group("alias", ALL)):
+            _share(rows, event.relation)
+    elif kind in KIN_KINDS:
+        fold_alias(rows, event)
+        for one in (event.relation, event.absorbed):
+            _share(rows, one)
     elif kind in _NAMES and "name" in event.data:
         _newest(rows, "relation", {"relation": event.relation, "name": event.data["name"], "stamp": event.stamp})
     elif kind in _ROLES:
         _contact(rows, event)
+    elif kind == DECLARED:
+        turns(rows, event, lambda contact: None)
+
+
+def evolve_withdrawn(rows: Rows, event: Recorded, withdrawal: Recorded) -> None:
+    """A fact that was withdrawn stays in the timeline, as withdrawn, and says nothing about any other."""
+    if event.relation == ORGANISATION:
+        return
+    if event.kind in _ASSIGNMENTS:
+        rows.delete("kin_team", ALL, event.relation, event.data["team"])
+        if any(event.relation in (known["absorbed"], known["survivor"]) for known in rows.group("alias", ALL)):
+            _share(rows, event.relation)
+    elif event.kind in _ROLES:
+        row = _contact_row(rows, event)
+        rows.put("contact", {**row, "restricted": row["restricted"] | restriction(event.visibility)})
     if not is_anonymous(event):
-        rows.put("entry", _entry(event))
+        rows.put("entry", {**_entry(event), "withdrawn": withdrawal.position})
+    # What is said about a fact is as restricted as the fact.
+    said = _entry(withdrawal)
+    rows.put("entry", {**said, "restricted": said["restricted"] | restriction(event.visibility)})
 
 
 def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
@@ -155,11 +225,22 @@ def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
     if event.relation == ORGANISATION or is_anonymous(event) or _hidden(rows, event):
         return []
     body = {"position": event.position, "relation": event.relation, "type": event.type}
-    return [
-        LiveMessage(f"live.team.{row['team']}", body)
-        for row in rows.group("assignment", event.relation)
-        if row["assigned"]
-    ]
+    teams = {row["team"] for row in rows.group("assignment", event.relation) if row["assigned"]}
+    aliases = rows.group("alias", ALL)
+    if aliases:
+        roots = {r["root"] for r in aliases if r["absorbed"] in (event.relation, event.absorbed)} - {None}
+        roots |= {event.relation, event.absorbed or event.relation}
+        members = roots | {r["absorbed"] for r in aliases if r["root"] is not None and r["root"] in roots}
+        if len(members) > 1:
+            teams |= {r["team"] for r in rows.group("kin_team", ALL) if r["assigned"] and r["relation"] in members}
+    return [LiveMessage(f"live.team.{team}", body) for team in sorted(teams)]
+
+
+def _share(rows: Rows, relation: str | None) -> None:
+    for row in rows.group("assignment", relation):
+        shared: Row = {"whole": ALL, "relation": relation, "team": row["team"], "assigned": row["assigned"]}
+        if rows.get("kin_team", ALL, relation, row["team"]) != shared:
+            rows.put("kin_team", shared)
 
 
 def _hidden(rows: Rows, event: Recorded) -> bool:
@@ -170,6 +251,9 @@ def _hidden(rows: Rows, event: Recorded) -> bool:
         return False
     if role in INHERITING:
         row = rows.get("contact", event.relation, event.data["contact"])
+        restricted |= 0 if row is None else row["restricted"]
+    if event.withdraws is not None:
+        row = rows.get("entry", *_entry_of(event).key)
         restricted |= 0 if row is None else row["restricted"]
     return bool(restricted & (DEPARTMENT | NAMED))
 
@@ -195,13 +279,22 @@ def _newest(rows: Rows, table: str, row: Row) -> None:
         rows.put(table, row)
 
 
-def _contact(rows: Rows, event: Recorded) -> None:
-    name, role = event.data["contact"], _ROLES[event.kind]
+def _contact_row(rows: Rows, event: Recorded) -> Row:
+    name = event.data["contact"]
     known = rows.get("contact", event.relation, name)
-    row: Row = dict(known) if known is not None else {
+    return dict(known) if known is not None else {
         "relation": event.relation, "contact": name, "restricted": 0, "layers": 0, "topics": [], "held": None,
         "planned": None, "corrected": None, "retracted": None, "off": None, "stamps": {},
     }  # fmt: skip
+
+
+def _entry_of(event: Recorded) -> One:
+    return One("entry", (event.relation, event.occurred_at, event.position))
+
+
+def _contact(rows: Rows, event: Recorded) -> None:
+    role = _ROLES[event.kind]
+    row = _contact_row(rows, event)
     row["restricted"] |= restriction(event.visibility)
     row["layers"] |= _layers(event)
     topics = _topics(event)
@@ -221,7 +314,8 @@ def _entry(event: Recorded) -> Row:
         "recorded_at": event.recorded_at, "type": event.type, "family": event.family,
         "department": event.department, "restricted": restriction(event.visibility),
         "contact": None if role is None else event.data["contact"], "role": role, "layers": _layers(event),
-        "topics": _topics(event), "detail": event.data,
+        "topics": _topics(event), "detail": event.data, "withdrawn": None,
+        "withdraws": event.withdraws,
     }  # fmt: skip
 
 
@@ -232,7 +326,10 @@ def _said(event: Recorded) -> dict[str, Any]:
 
 def _layers(event: Recorded) -> int:
     data = _said(event)
-    bits = layer_bits(data.get("ours") or ()) | layer_bits(data.get("theirs") or ())
+    sides = [data[name] for name in ("ours", "theirs") if isinstance(data.get(name), list)]  # a link names two people
+    bits = 0
+    for side in sides:
+        bits |= layer_bits(side)
     for field in ("layer", "our_layer", "their_layer"):
         if data.get(field) is not None:
             bits |= layer_bit(data[field])
@@ -244,5 +341,6 @@ def _topics(event: Recorded) -> list[str] | None:
 
 
 PROJECTION: Final = Projection(
-    name="team_timeline", version=1, metadata=metadata, needs=needs, evolve=evolve, announce=announce
-)
+    name="team_timeline", version=2, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
+    kept=frozenset({"alias", "kin_team"}), evolve_withdrawn=evolve_withdrawn,
+)  # fmt: skip

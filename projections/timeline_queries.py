@@ -1,6 +1,8 @@
 """Queries of the team timeline: pages, newest first, and what came after a position (for live readers).
 
-A team sees the whole timeline of each relation that it has now. Who is not entitled to a restricted fact gets a held
+A team sees the whole timeline of each relation that it has now; of merged relations that of all members, whichever of
+them it was assigned to. An entry of an absorbed relation stays that relation's, under its own name, and names the
+`survivor` beside it. Who is not entitled to a restricted fact gets a held
 contact as "vertrouwelijk contact" with its date only, and no other restricted fact at all. Filters on what such a
 contact was about (department, layer, topic) do not find it, and a cursor holds no time: neither tells more.
 """
@@ -11,7 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, exists, select
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.errors import NotFound
@@ -19,7 +21,16 @@ from events.recorded import AMSTERDAM, TYPE_PREFIX, local_date
 from projections.page import Page, bad_cursor, check_limit, decode_cursor, encode_cursor
 from projections.store import Live, live
 from projections.team_timeline import PROJECTION
-from projections.timeline_select import Asked, Filters, matching, newest_of, take, with_context
+from projections.timeline_select import (
+    Asked,
+    Filters,
+    matching,
+    members_of,
+    newest_of,
+    shared_by,
+    take,
+    with_context,
+)
 from projections.timeline_titles import RESTRICTED, Language, title
 from projections.viewer import Viewer, hidden_bits, visibility_of
 
@@ -50,9 +61,7 @@ async def team_page(
     await _see_team(conn, build, team, viewer)
     filters = Filters(department, family, layer, topic, from_, to)
     asked = Asked(build, viewer, filters, await _before(conn, build, cursor))
-    assignment = build.tables["assignment"]
-    shared = select(assignment.c.relation).where(assignment.c.team == team, assignment.c.assigned)
-    return _page(await newest_of(conn, asked, shared, limit + 1), viewer, limit, language)
+    return _page(await newest_of(conn, asked, shared_by(build, team), limit + 1), viewer, limit, language)
 
 
 async def relation_page(
@@ -76,9 +85,7 @@ async def relation_page(
     await _see_relation(conn, build, relation, viewer)
     filters = Filters(department, family, layer, topic, from_, to)
     asked = Asked(build, viewer, filters, await _before(conn, build, cursor))
-    known = build.tables["relation"]
-    one = select(known.c.relation).where(known.c.relation == relation)
-    return _page(await take(conn, asked, one, limit + 1, limit + 1), viewer, limit, language)
+    return _page(await take(conn, asked, members_of(build, relation), limit + 1, limit + 1), viewer, limit, language)
 
 
 async def after_position(
@@ -97,12 +104,10 @@ async def after_position(
     check_limit(limit)
     build = await live(conn, PROJECTION)
     await _see_team(conn, build, team, viewer)
-    entry, assignment = build.tables["entry"], build.tables["assignment"]
+    entry = build.tables["entry"]
     asked = Asked(build, viewer)
-    joined = entry.join(
-        assignment,
-        and_(assignment.c.relation == entry.c.relation, assignment.c.team == team, assignment.c.assigned),
-    )
+    shared = shared_by(build, team).subquery("shared")
+    joined = entry.join(shared, shared.c.relation == entry.c.relation)
     wanted = with_context(asked, joined).where(entry.c.position > position, *matching(asked, entry))
     rows = (await conn.execute(wanted.order_by(entry.c.position).limit(limit))).all()
     return [_as_json(row, viewer, language) for row in rows]
@@ -116,14 +121,10 @@ async def _see_team(conn: AsyncConnection, build: Live, team: str, viewer: Viewe
 
 
 async def _see_relation(conn: AsyncConnection, build: Live, relation: str, viewer: Viewer) -> None:
-    known, assignment = build.tables["relation"], build.tables["assignment"]
+    known = build.tables["relation"]
     wanted = select(known.c.relation).where(known.c.relation == relation)
     if not viewer.everything:
-        wanted = wanted.where(
-            exists().where(
-                assignment.c.relation == relation, assignment.c.team == (viewer.team or ""), assignment.c.assigned
-            )
-        )
+        wanted = wanted.where(known.c.relation.in_(shared_by(build, viewer.team or "")))
     if await conn.scalar(wanted) is None:
         raise NotFound(f"relation {relation}")
 
@@ -153,13 +154,14 @@ def _as_json(row: Row[Any], viewer: Viewer, language: Language) -> dict[str, Any
         "relation_name": row.relation_name,
         "type": row.type,
         "visibility": visibility_of(row.effective),
+        **({} if row.survivor is None else {"survivor": row.survivor}),
     }
     if row.effective & hidden_bits(viewer):
         return {
             **common,
             "department": None, "occurred_at": local_date(row.occurred_at).isoformat(), "recorded_at": None,
             "title": RESTRICTED[language], "detail": None, "corrects": None, "corrected_by": None,
-            "retracted_by": None,
+            "retracted_by": None, "same_as": None,
         }  # fmt: skip
     kind = row.type[len(TYPE_PREFIX) : row.type.rindex(".v")]
     held = row.role == "held"
@@ -172,11 +174,14 @@ def _as_json(row: Row[Any], viewer: Viewer, language: Language) -> dict[str, Any
         "detail": row.detail,
         "corrects": _corrects(row),
         "corrected_by": row.corrected if held else None,
-        "retracted_by": row.retracted if held or row.role == "corrected" else None,
+        "retracted_by": row.withdrawn or (row.retracted if held or row.role == "corrected" else None),
+        "same_as": row.same_as,
     }
 
 
 def _corrects(row: Row[Any]) -> int | None:
+    if row.withdraws is not None:
+        return row.withdraws
     if row.role in {"corrected", "retracted"}:
         return row.held or row.planned
     return row.planned if row.role == "off" else None

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Row,
+    Select,
     and_,
     case,
     cast,
@@ -21,12 +22,14 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.errors import FieldError, Invalid
 from events.recorded import AMSTERDAM, day_end
+from projections.kin import ALL
 from projections.layers import LAYERS, layer_bit
 from projections.store import Live
 from projections.team_timeline import BESIDE_KEY, INHERITING
@@ -76,6 +79,31 @@ class Asked:
     viewer: Viewer
     filters: Filters = field(default_factory=Filters)
     before: tuple[datetime, int] | None = None
+
+
+def members_of(build: Live, relation: str) -> Select[tuple[str]]:
+    """The relation and all others that are one with it now; the relation alone when it is part of no merge."""
+    known, alias = build.tables["relation"], build.tables["alias"]
+    of_root = select(alias.c.root).where(alias.c.whole == ALL, alias.c.absorbed == relation, alias.c.merged)
+    root = func.coalesce(of_root.scalar_subquery(), relation)
+    absorbed = select(alias.c.absorbed).where(alias.c.merged, alias.c.root == root)
+    return select(known.c.relation).where(or_(known.c.relation == root, known.c.relation.in_(absorbed)))
+
+
+def shared_by(build: Live, team: str) -> Select[tuple[str]]:
+    """The relations that the team has now, with all that are one with them."""
+    assignment, alias = build.tables["assignment"], build.tables["alias"]
+    other = alias.alias("other")
+    absorbed = and_(other.c.whole == ALL, other.c.absorbed == assignment.c.relation, other.c.merged)
+    roots = (
+        select(func.coalesce(other.c.root, assignment.c.relation).label("relation"))
+        .select_from(assignment.outerjoin(other, absorbed))
+        .where(assignment.c.team == team, assignment.c.assigned)
+        .cte("roots")
+    )
+    under = select(alias.c.absorbed).join(roots, alias.c.root == roots.c.relation).where(alias.c.merged)
+    both = union(select(roots.c.relation), under).subquery("both")
+    return select(both.c.relation)
 
 
 async def newest_of(conn: AsyncConnection, asked: Asked, relations: Any, wanted: int) -> Sequence[Row[Any]]:
@@ -151,21 +179,39 @@ def _of_contact(asked: Asked, entry: FromClause, column: str) -> ColumnElement[A
 
 
 def with_context(asked: Asked, source: Any) -> Any:
-    """Entries with what stands elsewhere: the relation's name and what became of the contact."""
-    entry, contact, relation = (asked.build.tables[name] for name in ("entry", "contact", "relation"))
+    """Entries with what stands elsewhere: the relation's name, what became of the contact, and which one it is."""
+    entry, contact, relation, alias, same = (
+        asked.build.tables[name] for name in ("entry", "contact", "relation", "alias", "same")
+    )
+    canonical = contact.alias("canonical")
     return select(
         entry,
         relation.c.name.label("relation_name"),
+        alias.c.root.label("survivor"),
         _restricted(asked, entry).label("effective"),
         contact.c.held,
         contact.c.planned,
         contact.c.corrected,
         contact.c.retracted,
         contact.c.off,
+        func.coalesce(canonical.c.held, canonical.c.planned).label("same_as"),
     ).select_from(
         source.outerjoin(
             contact, and_(contact.c.relation == entry.c.relation, contact.c.contact == entry.c.contact)
-        ).outerjoin(relation, relation.c.relation == entry.c.relation)
+        )
+        .outerjoin(
+            same,
+            and_(
+                same.c.relation == entry.c.relation,
+                same.c.contact == entry.c.contact,
+                same.c.canonical != entry.c.contact,
+            ),
+        )
+        .outerjoin(
+            canonical, and_(canonical.c.relation == entry.c.relation, canonical.c.contact == same.c.canonical)
+        )
+        .outerjoin(relation, relation.c.relation == entry.c.relation)
+        .outerjoin(alias, and_(alias.c.whole == ALL, alias.c.absorbed == entry.c.relation, alias.c.merged))
     )  # fmt: skip
 
 
@@ -213,7 +259,9 @@ def matching(asked: Asked, entry: FromClause) -> list[ColumnElement[bool]]:
     hidden = hidden_bits(asked.viewer)
     if hidden:
         open_to = _restricted(asked, entry).bitwise_and(hidden) == 0
-        # A contact that was retracted did not take place: there is nothing left to show the date of.
-        shown_by_date = and_(entry.c.role == "held", _of_contact(asked, entry, "retracted").is_(None))
+        # A contact that was retracted or withdrawn did not take place: there is nothing left to show the date of.
+        shown_by_date = and_(
+            entry.c.role == "held", entry.c.withdrawn.is_(None), _of_contact(asked, entry, "retracted").is_(None)
+        )
         about.append(open_to if about else or_(open_to, shown_by_date))
     return [*matches, *about]

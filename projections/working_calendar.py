@@ -29,22 +29,42 @@ def public_holidays(year: int, *, good_friday_free: bool = False) -> frozenset[d
 
 
 class WorkingCalendar:
-    """Which days are working days. Immutable; equal settings make equal calendars. Each year is computed once."""
+    """Which days are working days. Immutable; equal settings make equal calendars. Each year is computed once.
 
-    __slots__ = ("_years", "good_friday_free")
+    `closed`: days on which the institution does not work beside weekends and holidays; `opened`: days on which it
+    does although the others do not. A day that is in both is open.
+    """
 
-    def __init__(self, *, good_friday_free: bool = False) -> None:
+    __slots__ = ("_hash", "_years", "closed", "good_friday_free", "opened")
+
+    def __init__(
+        self, *, good_friday_free: bool = False, closed: Iterable[date] = (), opened: Iterable[date] = ()
+    ) -> None:
         self.good_friday_free = good_friday_free
+        self.closed, self.opened = frozenset(closed), frozenset(opened)
+        self._hash = hash((WorkingCalendar, good_friday_free, self.closed, self.opened))
         self._years: dict[int, list[int]] = {}
 
+    def with_days(self, *, closed: Iterable[date], opened: Iterable[date]) -> WorkingCalendar:
+        """This calendar with an institution's own closed and open days."""
+        return WorkingCalendar(good_friday_free=self.good_friday_free, closed=closed, opened=opened)
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, WorkingCalendar) and other.good_friday_free == self.good_friday_free
+        return self is other or (
+            isinstance(other, WorkingCalendar)
+            and other.good_friday_free == self.good_friday_free
+            and other.closed == self.closed
+            and other.opened == self.opened
+        )
 
     def __hash__(self) -> int:
-        return hash((WorkingCalendar, self.good_friday_free))
+        return self._hash
 
     def is_working_day(self, on: date) -> bool:
-        return on.weekday() < _SATURDAY and on not in public_holidays(on.year, good_friday_free=self.good_friday_free)
+        if on in self.opened:
+            return True
+        free = on in self.closed or on in public_holidays(on.year, good_friday_free=self.good_friday_free)
+        return on.weekday() < _SATURDAY and not free
 
     def next_working_day(self, on: date) -> date:
         """`on` itself when it is a working day, else the first one after it."""
@@ -86,9 +106,10 @@ class WorkingCalendar:
         """The ordinals of the year's working days, ascending."""
         known = self._years.get(year)
         if known is None:
-            free = {d.toordinal() for d in public_holidays(year, good_friday_free=self.good_friday_free)}
+            free = {d.toordinal() for d in public_holidays(year, good_friday_free=self.good_friday_free) | self.closed}
+            opened = {d.toordinal() for d in self.opened}
             first = date(year, 1, 1).toordinal()
             days = range(first, date(year, 12, 31).toordinal() + 1)
             # Ordinal 1 was a Monday.
-            known = self._years[year] = [o for o in days if (o - 1) % 7 < _SATURDAY and o not in free]
+            known = self._years[year] = [o for o in days if o in opened or ((o - 1) % 7 < _SATURDAY and o not in free)]
         return known

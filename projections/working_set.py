@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import MetaData, Table
 
-from projections.rows import Need, One, Row, RowKey
+from events.recorded import Recorded
+from projections.rows import Group, Need, One, Row, RowKey
 
 # What a batch changed: per table, by primary key, the row as it is now, or None when it is gone.
 Changes = Mapping[str, Mapping[RowKey, Row | None]]
@@ -29,6 +30,12 @@ class Loader(Protocol):
     async def rows(self, table: str, keys: Sequence[RowKey]) -> Iterable[Row]: ...
 
     async def groups(self, table: str, values: Sequence[Any]) -> Iterable[Row]: ...
+
+    async def whole(self, table: str) -> Iterable[Row]: ...
+
+    async def history(self, relation: str, upto: int) -> Sequence[Recorded]:
+        """Every event of the relation up to and including a position, from the ledger, in the order of the book."""
+        ...
 
 
 def _key_of(table: Table) -> Callable[[Row], RowKey]:
@@ -118,6 +125,11 @@ class _Part:
         self.loose = True
         self.rows[key] = row
 
+    def known(self) -> set[RowKey]:
+        """The keys of all rows that are here, whatever became of them."""
+        groups = (group for generation in (self.groups, self.old_groups) for group in generation.values())
+        return {*self.rows, *self.old_rows, *self.dirty, *(key for group in groups for key in group)}
+
     def hand_over(self) -> dict[RowKey, Row | None]:
         for key in self.added:
             self.rows.pop(key, None)
@@ -180,6 +192,18 @@ class WorkingSet:
 
     def delete(self, table: str, *key: Any) -> None:
         self._parts[table].set(key, None)
+
+    async def empty(self, table: str, value: Any, loader: Loader) -> None:
+        """Deletes every row whose first key column is `value`; with None every row of the table (a small one)."""
+        if value is not None:
+            await self.prepare([Group(table, value)], loader)
+            keys = [self._parts[table].key_of(row) for row in self.group(table, value)]
+        else:
+            part = self._parts[table]
+            keys = {part.key_of(row) for row in await loader.whole(table)} | part.known()
+            keys.update(self._flight.get(table, {}))
+        for key in keys:
+            self._parts[table].set(key, None)
 
     async def prepare(self, needs: Iterable[Need], loader: Loader) -> None:
         """Makes present what `needs` names: one query a table that lacks rows, one a table that lacks groups."""

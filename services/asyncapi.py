@@ -25,6 +25,21 @@ Departments publish CloudEvents by three doors, and one function decides about a
 Every accepted event comes out on the stream RELATIEBOEK, in one order, where its stream sequence is its position.
 Fields with `x-privacy` are personal: in the stream they hold an opaque token.
 """
+_SUBJECTS: Final = {
+    "organisation": "the institution",
+    "relation": "one relation",
+    "either": "what the event that it names is about",
+}
+
+_INFORMATION: Final[Json] = {
+    "contact": {
+        "name": "Relatieboek, functional management",
+        "email": "relatieboek@example.org",
+        "url": "https://example.org/relatieboek",
+    },
+    "license": {"name": "EUPL-1.2", "url": "https://joinup.ec.europa.eu/collection/eupl/eupl-text-eupl-12"},
+    "tags": [{"name": name} for name in ("publish", "verdicts", "stream", "live")],
+}
 
 
 def document() -> Json:
@@ -48,6 +63,7 @@ def _text() -> bytes:
     components["schemas"] = schemas()
     components["messages"] = _messages()
     made |= {
+        "info": made["info"] | _INFORMATION,
         "servers": {"nats": made["servers"]["development"]},
         "defaultContentType": _CLOUDEVENT,
         "channels": _channels(),
@@ -76,6 +92,14 @@ def _messages() -> Json:
         "live": _message(
             "Something new", "Position, relation and type.", {"$ref": "#/components/schemas/Live"}, "application/json"
         ),
+        "status": _message(
+            "How the book is", "A short status, every 5 seconds from each api.",
+            {"$ref": "#/components/schemas/Status"}, "application/json",
+        ),
+        "checkpoint": _message(
+            "A checkpoint", "A C2SP signed note: origin, size, root, heads, signature.", {"type": "string"},
+            "text/plain; charset=utf-8",
+        ),
         "ask": _message("Are you ready", "An empty request.", {"type": "string", "maxLength": 0}, "text/plain"),
         "health": _message(
             "What a service says of itself", "", {"$ref": "#/components/schemas/Health"}, "application/json"
@@ -89,7 +113,7 @@ def _message(title: str, summary: str, payload: Json, content_type: str = _CLOUD
 
 
 def _recorded(event_type: EventType) -> Json:
-    about = "the institution" if event_type.about == "organisation" else "one relation"
+    about = _SUBJECTS[event_type.about]
     data = {"$ref": f"#/components/schemas/{event_type.name}.stored"}
     schema = {"properties": {"type": {"const": event_type.name}, "data": data}}
     return {
@@ -131,8 +155,9 @@ def _channels() -> Json:
         "liveTeam": _channel(
             "live.team.{team}", "News on a team's timeline.", ["live"], {"team": {"description": "The team's id."}}
         ),
-        "liveAlerts": _channel("live.alerts", "Alerts raised, resolved and reopened.", ["live"]),
-        "liveOps": _channel("live.ops", "News for operators.", ["live"]),
+        "liveAlerts": _channel("live.alerts", "What interrupts: alerts about A relations, and escalations.", ["live"]),
+        "liveOps": _channel("live.ops", "How the book is, again and again.", ["status"]),
+        "checkpoints": _channel("live.checkpoints", "Signed checkpoints of the book; keep some.", ["checkpoint"]),
         "health": _channel(
             "health.{service}", "Whether a service takes work now; for operators.", ["ask"],
             {"service": {"enum": list(SERVICES)}},
@@ -153,20 +178,21 @@ def _channel(address: str | None, about: str, messages: list[str], parameters: J
 
 def _operations() -> Json:
     return {
-        "submit": _operation("receive", "submit", "Judges events at once.", reply="verdictReply"),
+        "submit": _operation("receive", "submit", "Judges events at once; the reply is their verdict.", "verdictReply"),
         "takeInbox": _operation("receive", "inbox", "Judges stored messages, in order, each at least once."),
-        "publishVerdict": _operation("send", "verdicts", "Tells what became of an event."),
+        "publishVerdict": _operation("send", "verdicts", "Tells what became of a department's event."),
         "publish": _operation("send", "stream", "Makes an accepted event known to all."),
-        "announceRelation": _operation("send", "liveRelation", "For dashboards."),
-        "announceTeam": _operation("send", "liveTeam", "For dashboards."),
-        "announceAlert": _operation("send", "liveAlerts", "For dashboards."),
-        "announceOps": _operation("send", "liveOps", "For dashboards."),
-        "health": _operation("receive", "health", "Tells whether it takes work.", reply="healthReply"),
+        "announceRelation": _operation("send", "liveRelation", "Tells dashboards that a relation changed."),
+        "announceTeam": _operation("send", "liveTeam", "Tells dashboards that a relation of the team changed."),
+        "announceAlert": _operation("send", "liveAlerts", "Tells dashboards that an alert changed."),
+        "announceCheckpoint": _operation("send", "checkpoints", "Tells what the notary signed."),
+        "announceOps": _operation("send", "liveOps", "Tells operations how the book is."),
+        "health": _operation("receive", "health", "Tells whether a service takes work.", "healthReply"),
     }
 
 
-def _operation(action: str, channel: str, summary: str, *, reply: str | None = None) -> Json:
-    operation: Json = {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
+def _operation(action: str, channel: str, description: str, reply: str | None = None) -> Json:
+    operation: Json = {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "description": description}
     if reply is not None:
         operation["reply"] = {
             "address": {"location": "$message.header#/reply-to", "description": "The reply subject of the request."},

@@ -20,7 +20,8 @@ def schemas() -> Json:
     """By name under `components/schemas`; a type as it is in the stream has `.stored` behind its name."""
     found: Json = {
         "Event": _envelope(stored=False), "StoredEvent": _envelope(stored=True), "Verdict": _verdict(),
-        "Problem": _problem(), "Live": _live(), "Health": _health(), "StreamHeaders": _stream_headers(),
+        "Problem": _problem(), "Live": _live(), "Status": _status(), "Health": _health(),
+        "StreamHeaders": _stream_headers(),
     }  # fmt: skip
     for name in TYPES:
         for key, stored in ((name, False), (f"{name}.stored", True)):
@@ -90,6 +91,8 @@ def _envelope(*, stored: bool) -> Json:
             "recordedtime": {"type": "string", "format": "date-time", "description": "When the book took it."},
             "department": {"type": "string", "pattern": DEPARTMENT},
             "relation": {"type": "string", "description": "The relation's UUID, or `organisation`."},
+            "absorbed": {"type": "string", "description": "Merges: the UUID of the relation that was absorbed."},
+            "withdraws": {"type": "string", "description": "Withdrawals: the position of the event withdrawn."},
         }
         required += ["sequence", "recordedtime", "department", "relation"]
     else:
@@ -152,6 +155,29 @@ def _live() -> Json:
             "position": {"type": "integer", "minimum": 1},
             "relation": {"type": "string"},
             "type": {"type": "string"},
+        },
+    }
+
+
+def _status() -> Json:
+    count: Json = {"type": "integer", "minimum": 0}
+    projection = {
+        "name": {"type": "string"}, "version": count, "state": {"type": "string"}, "position": count, "lag": count,
+        "lag_seconds": {"type": "number", "minimum": 0}, "parked": count,
+    }  # fmt: skip
+    log = {"head": count, "stream": {"type": ["integer", "null"]}, "rate_1m": {"type": "number", "minimum": 0}}
+    states = {"service": {"type": "string"}, "state": {"type": "string"}}
+    return {
+        "type": "object",
+        "description": "As GET /v1/status, without departments. May be missed, never relied upon.",
+        "properties": {
+            "type": {"const": "status"},
+            "position": count,
+            "healthy": {"type": "boolean"},
+            "log": {"type": "object", "properties": log},
+            "intake": {"type": "object", "additionalProperties": count},
+            "projections": {"type": "array", "items": {"type": "object", "properties": projection}},
+            "services": {"type": "array", "items": {"type": "object", "properties": states}},
         },
     }
 

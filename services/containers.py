@@ -33,6 +33,7 @@ _SECRETS: Final = {
     "POSTGRES_PASSWORD": lambda: secrets.token_urlsafe(32),
     "RELATIEBOEK_SERVICE_PASSWORD": lambda: secrets.token_urlsafe(32),
     "RELATIEBOEK_LOOKUP_KEY": lambda: secrets.token_hex(32),
+    "RELATIEBOEK_NOTARY_KEY": lambda: secrets.token_hex(32),
     "RELATIEBOEK_NATS_SEED": new_seed,
     "RELATIEBOEK_RELAY_NATS_SEED": new_seed,
     "RELATIEBOEK_OPERATIONS_NATS_SEED": new_seed,

@@ -17,15 +17,15 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 # The services may add entries and read them; only what decide needs to know, and the doors' own books, may change.
 GRANTS = f"""
-GRANT USAGE ON SCHEMA ledger, projection TO {SERVICE_ROLE};
-GRANT SELECT ON ALL TABLES IN SCHEMA ledger, projection TO {SERVICE_ROLE};
-GRANT INSERT ON ledger.entry, ledger.event_key, ledger.person_key TO {SERVICE_ROLE};
+GRANT USAGE ON SCHEMA ledger, projection, effect TO {SERVICE_ROLE};
+GRANT SELECT ON ALL TABLES IN SCHEMA ledger, projection, effect TO {SERVICE_ROLE};
+GRANT INSERT ON ledger.entry, ledger.event_key, ledger.person_key, ledger.checkpoint TO {SERVICE_ROLE};
 GRANT INSERT, UPDATE, DELETE ON ledger.chain, ledger.thing, ledger.parked, ledger.rejected, ledger.outbox,
     ledger.tally,
     ledger.department, ledger.viewer TO {SERVICE_ROLE};
 GRANT UPDATE ON ledger.head TO {SERVICE_ROLE};
-GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA projection TO {SERVICE_ROLE};
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA ledger, projection TO {SERVICE_ROLE};
+GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA projection, effect TO {SERVICE_ROLE};
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA ledger, projection, effect TO {SERVICE_ROLE};
 """
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from events.errors import Diverged, FieldError, Invalid, NotFound, RelatieboekError, Unavailable
+from events.errors import Diverged, FieldError, Invalid, NotFound, NotYetThere, RelatieboekError, Unavailable
 from events.verdict import PROBLEMS
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -29,7 +29,10 @@ HTTP_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "method": (405, "Not that method here"),
     "slow": (408, "The body took too long"),
     "state": (409, "Not in this state"),
+    "precondition": (412, "Not what the question looks like"),
+    "precondition_required": (428, "Say which version you change"),
     "internal": (500, "A fault of ours"),
+    "not_yet_there": (503, "The read model is not that far yet"),
 }
 
 
@@ -74,8 +77,8 @@ def seconds(retry_after_s: float) -> str:
     return str(max(1, math.ceil(retry_after_s)))
 
 
-def _unavailable(what: str, retry_after_s: float) -> Answer:
-    problem = describe("unavailable", [FieldError("", what)])
+def _unavailable(what: str, retry_after_s: float, code: str = "unavailable") -> Answer:
+    problem = describe(code, [FieldError("", what)])
     return Answer(503, problem, {"Retry-After": seconds(retry_after_s)})
 
 
@@ -94,6 +97,8 @@ def answer_to(error: BaseException) -> Answer:
         case NotFound():
             detail = str(error) or "There is nothing here, or you may not know of it."
             return Answer(404, describe("not_found", [FieldError("", detail)]))
+        case NotYetThere():
+            return _unavailable(error.what, error.retry_after_s, "not_yet_there")
         case Unavailable():
             return _unavailable(error.what, error.retry_after_s)
         case Diverged():

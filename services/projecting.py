@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import structlog
 from nats.errors import Error as NatsError
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from sqlalchemy.exc import SQLAlchemyError
 
 from events.errors import RelatieboekError, Unavailable
@@ -19,7 +20,7 @@ from projections.build import Step, Watch
 from projections.folding import LIMITS, Limits
 from projections.postgres import OUTAGES
 from projections.rows import Projection
-from projections.runner import Runner, RunnerState
+from projections.runner import Runner, RunnerState, Tell
 from projections.standing_check import Checked, check_random
 from services.wiring import Context, cancel_until_done
 
@@ -27,38 +28,51 @@ log = structlog.get_logger(__name__)
 
 # One relation every few seconds: some milliseconds of work each, and a book of 400 relations seen through in an hour.
 _CHECK_EVERY_S: Final = 10.0
+_WORST: Final[tuple[RunnerState, ...]] = ("ready", "starting", "paused", "diverged")
 _SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class _Metrics:
+    """The metrics of a service's projections; a service that hosts several has each once, labelled by projection."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.events = Counter(
+            "relatieboek_projection_events", "Events folded and committed", ["projection"], registry=registry
+        )
+        self.position = Gauge(
+            "relatieboek_projection_position", "Last position committed", ["projection"], registry=registry
+        )
+        self.behind = Gauge(
+            "relatieboek_projection_behind",
+            "Events in the stream beyond the last batch",
+            ["projection"],
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "relatieboek_projection_commit_seconds", "From reading a batch to its commit", ["projection"],
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self.drift = Gauge(
+            "relatieboek_projection_drift", "Rows that differ from a fold of the ledger, in the relations found so",
+            ["projection"], registry=registry,
+        )  # fmt: skip
+        self.checks = Counter(
+            "relatieboek_projection_checks", "Relations folded again and compared", ["projection"], registry=registry
+        )
 
 
 class _Told:
     """What is said of a projection: to metrics, and to the service's state. Drift shows until a check finds none."""
 
-    def __init__(self, context: Context, projection: Projection, watch: Watch) -> None:
-        registry, name = context.registry, projection.name
-        self._context, self._watch = context, watch
-        self._events = Counter(
-            "relatieboek_projection_events", "Events folded and committed", ["projection"], registry=registry
-        ).labels(name)
-        self._position = Gauge(
-            "relatieboek_projection_position", "Last position committed", ["projection"], registry=registry
-        ).labels(name)
-        self._behind = Gauge(
-            "relatieboek_projection_behind",
-            "Events in the stream beyond the last batch",
-            ["projection"],
-            registry=registry,
-        ).labels(name)
-        self._seconds = Histogram(
-            "relatieboek_projection_commit_seconds", "From reading a batch to its commit", ["projection"],
-            buckets=_SECONDS, registry=registry,
-        ).labels(name)  # fmt: skip
-        self._drift = Gauge(
-            "relatieboek_projection_drift", "Rows that differ from a fold of the ledger, in the relations found so",
-            ["projection"], registry=registry,
-        ).labels(name)  # fmt: skip
-        self._checks = Counter(
-            "relatieboek_projection_checks", "Relations folded again and compared", ["projection"], registry=registry
-        ).labels(name)
+    def __init__(self, projection: Projection, watch: Watch, metrics: _Metrics, tell: Tell) -> None:
+        name = projection.name
+        self._tell, self._watch = tell, watch
+        self._events = metrics.events.labels(name)
+        self._position = metrics.position.labels(name)
+        self._behind = metrics.behind.labels(name)
+        self._seconds = metrics.seconds.labels(name)
+        self._drift = metrics.drift.labels(name)
+        self._checks = metrics.checks.labels(name)
         self._wrong: dict[str, int] = {}
         self._state: tuple[RunnerState, str | None] = ("starting", None)
 
@@ -74,7 +88,7 @@ class _Told:
         self._state = (state, detail)
         if state == "ready" and self._wrong:
             detail = f"rows of {len(self._wrong)} relations differ from the ledger: rebuild the projection"
-        self._context.state.set(state, detail)
+        self._tell(state, detail)
 
     def checked(self, found: Checked) -> None:
         self._checks.inc()
@@ -91,10 +105,12 @@ class _Told:
 @asynccontextmanager
 async def projecting(
     context: Context, projection: Projection, *, watch: Watch | None = None, limits: Limits = LIMITS,
-    check_every_s: float = _CHECK_EVERY_S,
+    check_every_s: float = _CHECK_EVERY_S, metrics: _Metrics | None = None, tell: Tell | None = None,
 ) -> AsyncGenerator[None]:  # fmt: skip
-    """Runs a projection and its standing check for as long as the block lasts. `watch.on_step` hears of commits."""
-    told = _Told(context, projection, watch or Watch())
+    """Runs a projection and its standing check for as long as the block lasts. `watch.on_step` hears of commits.
+
+    `tell` hears of its state in place of the service's (`projecting_all`, where the service has several)."""
+    told = _Told(projection, watch or Watch(), metrics or _Metrics(context.registry), tell or context.state.set)
 
     async def publish(subject: str, body: bytes) -> None:
         try:
@@ -114,6 +130,32 @@ async def projecting(
         yield
     finally:
         await cancel_until_done(*tasks)
+
+
+@asynccontextmanager
+async def projecting_all(
+    context: Context, projections: Sequence[Projection], *, limits: Limits = LIMITS,
+    check_every_s: float = _CHECK_EVERY_S,
+) -> AsyncGenerator[None]:  # fmt: skip
+    """Runs several projections in one process, each with its own runner, checkpoint and lease; the service is in the
+    worst of their states. One that stands still does not hold up the others."""
+    states: dict[str, tuple[RunnerState, str | None]] = {p.name: ("starting", None) for p in projections}
+    metrics = _Metrics(context.registry)
+
+    def tell(name: str, state: RunnerState, detail: str | None) -> None:
+        states[name] = (state, detail)
+        worst = _WORST[max(_WORST.index(s) for s, _ in states.values())]
+        context.state.set(worst, "; ".join(f"{n}: {what}" for n, (_, what) in states.items() if what) or None)
+
+    async with AsyncExitStack() as stack:
+        for p in projections:
+            # So many checks together load the database no more than one projection's would.
+            every_s = check_every_s * len(projections)
+            one = projecting(
+                context, p, limits=limits, check_every_s=every_s, metrics=metrics, tell=partial(tell, p.name)
+            )
+            await stack.enter_async_context(one)
+        yield
 
 
 async def _check(context: Context, projection: Projection, told: _Told, every_s: float) -> None:

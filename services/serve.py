@@ -26,6 +26,18 @@ def serve(name: str, settings: Settings) -> None:
         from services.alerts.app import main as alerts
 
         alerts(settings)
+    elif name == "insight":
+        from services.projector.app import insight
+
+        insight(settings)
+    elif name == "notary":
+        from services.notary.app import main as notary
+
+        notary(settings)
+    elif name == "workflows":
+        from services.workflows.app import main as workflows
+
+        workflows(settings)
     elif name in SERVICES:
         from services.projector.app import main as projector
 

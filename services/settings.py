@@ -20,7 +20,19 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events.errors import SetupError
 
-SERVICES: Final = ("intake", "relation-view", "contact-alerts", "team-timeline", "api")
+SERVICES: Final = (
+    "intake",
+    "relation-view",
+    "contact-alerts",
+    "workflows",
+    "team-timeline",
+    "insight",
+    "notary",
+    "api",
+)
+
+# Steps of an escalation in working days: one to three, with commas.
+_STEPS: Final = r"^[0-9]{1,3}(,[0-9]{1,3}){0,2}$"
 
 # asyncpg takes no libpq parameters but these; what a URL says about TLS travels as `ssl`.
 _ASYNCPG: Final = "postgresql+asyncpg://"
@@ -75,11 +87,47 @@ class Settings(BaseSettings):
     lookup_key: SecretStr | None = None  # 32 bytes in hex: finds a person's reference without storing the id
     service_password: SecretStr | None = None  # of role relatieboek_service, when migrations create it
 
+    # The notary, for that service only.
+    notary_key: SecretStr | None = None  # 32 bytes in hex: the Ed25519 key that signs checkpoints
+    notary_name: str = Field(default="relatieboek/notary", pattern=r"^[^\s+]{1,100}$")
+    notary_every_s: float = Field(default=60.0, gt=0)
+    checkpoints: Path | None = None  # the file of what was signed; without it <data_dir>/checkpoints
+
     # The institution and its rules.
     institution: str = Field(default="00000000000000000000", pattern=r"^\d{20}$")  # OIN
     clock: datetime | None = None
     good_friday_free: bool = False
     default_lead_days: int = Field(default=10, ge=0, le=365)
+    silent_working_days: int = Field(default=5, ge=1, le=260)  # a department that says nothing so long is flagged
+    snooze_working_days: int = Field(default=20, ge=1, le=260)  # how far an alert can be put off
+    snoozes: int = Field(default=3, ge=0, le=50)  # and how often
+
+    # Digests: one mail a working day for each owner. Without smtp_host they wait in the outbox for a relay of your own.
+    digest_hour: int = Field(default=8, ge=0, le=23)  # in Amsterdam
+    mail_addresses: Path | None = None  # TOML: [employees] "e-12" = "…@…", and board = ["…@…"]
+    mail_from: str = "relatieboek@localhost"
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_user: str = ""
+    smtp_password: SecretStr | None = None
+    smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+
+    # Thresholds of the workflows (projections.workflows.thresholds says the same; escalation: working days, ascending).
+    loop_due_working_days: int = Field(default=2, ge=0, le=260)
+    loop_escalation_working_days: str = Field(default="2,5", pattern=_STEPS)
+    loop_max_age_days: int = Field(default=90, ge=0, le=3_650)
+    alert_escalation_working_days: str = Field(default="5,10", pattern=_STEPS)
+    incomplete_grace_working_days: int = Field(default=20, ge=0, le=260)
+    satisfaction_months: int = Field(default=12, ge=1, le=120)
+    satisfaction_fall_pct: float = Field(default=5.0, ge=0, le=100)
+    neglected_after_months: int = Field(default=3, ge=0, le=120)
+    neglected_min_others: int = Field(default=5, ge=1, le=10_000)
+    plan_review_months: int = Field(default=12, ge=1, le=120)
+    agreement_notice_months: int = Field(default=6, ge=1, le=120)
+    programme_stale_months: int = Field(default=3, ge=1, le=120)
+    programme_decision_working_days: int = Field(default=10, ge=0, le=260)
+    guarantor_working_days: int = Field(default=10, ge=0, le=260)
+    schedule_working_days: int = Field(default=10, ge=0, le=260)
 
     # Bounds.
     max_unrelayed: int = Field(default=10_000, ge=1)
@@ -117,7 +165,7 @@ class Settings(BaseSettings):
             raise ValueError("needs an offset, as in 2026-06-30T12:00:00+02:00")
         return at
 
-    @field_validator("lookup_key")
+    @field_validator("lookup_key", "notary_key")
     @classmethod
     def _hex32(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None:
@@ -146,6 +194,15 @@ class Settings(BaseSettings):
     @property
     def credentials_path(self) -> Path:
         return self.data_dir / "credentials.json"
+
+    @property
+    def checkpoints_path(self) -> Path:
+        return self.checkpoints or self.data_dir / "checkpoints"
+
+    @property
+    def origin(self) -> str:
+        """What the notary's checkpoints are about."""
+        return f"relatieboek/{self.institution}"
 
     def source_of(self, service: str) -> str:
         """The CloudEvents source under which one of the book's own services publishes."""

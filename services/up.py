@@ -244,12 +244,13 @@ async def _nats(plan: _Plan, supervisor: Supervisor, engine: AsyncEngine) -> str
 
 
 def _child(plan: _Plan, own: Settings, name: str, internal: Internal) -> Settings:
-    """What one service gets to know: only intake has the relay's key, none has the owner's or operations'."""
+    """What one service gets to know: only intake has the relay's key, only the notary its own, none the owner's."""
     relay = SecretStr(internal.relay_seed) if plan.own_nats else plan.settings.relay_nats_seed
     return own.model_copy(
         update={
             "owner_database_url": "", "operations_nats_seed": None, "service_password": None, "http_port": None,
             "relay_nats_seed": relay if name == "intake" else None, "up_pid": os.getpid(),
+            "notary_key": SecretStr(internal.notary_key) if name == "notary" else None,
         }
     )  # fmt: skip
 

@@ -45,6 +45,8 @@ Register = Callable[["NatsBroker", "Context"], None]
 Setup = Callable[["Context"], AbstractAsyncContextManager[None]]
 
 _STOP_WITHIN_S: Final = 20.0
+_ANSWER_WITHIN_S: Final = 10.0
+_FLUSH_WITHIN_S: Final = 5
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class Context:
     tracer_provider: TracerProvider
     health: Health
     tasks: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
+    owed: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
     broken: asyncio.Future[None] | None = None
 
     @property
@@ -74,6 +77,18 @@ class Context:
         self.tasks.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def owe(self, answer: Coroutine[Any, Any, None]) -> None:
+        """Runs an answer that somebody waits for beside its subscriber, so that the subscriber can take the next
+        message; a stop waits for it. What it raises is logged: one message must not stop the service."""
+        task = asyncio.create_task(answer)
+        self.owed.add(task)
+        task.add_done_callback(self._paid)
+
+    def _paid(self, task: asyncio.Task[Any]) -> None:
+        self.owed.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("answer failed", exc_info=error)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self.tasks.discard(task)
@@ -158,7 +173,7 @@ async def serve(context: Context, app: FastStream, stop: asyncio.Event) -> None:
         if not live.cancelled():
             live.result()
     finally:
-        await cancel_until_done(live, stopping, *context.tasks)
+        await cancel_until_done(live, stopping, *context.owed, *context.tasks)
         context.broken.cancel()
         await _close(context, app)
         log.info("stopped")
@@ -169,15 +184,34 @@ async def _live(context: Context, app: FastStream, leave: asyncio.Event) -> None
     async with untyped.lifespan_context():
         await app.start()
         # Subscriptions lie in the client's buffer until here; who is told `ready` must find somebody who answers.
-        with suppress(NatsError, TimeoutError):
-            await context.nats.flush(timeout=5)
+        await _flush(context.nats)
+        _heed_cancellation()
         context.state.opened = True
         log.info("started")
         await leave.wait()
         context.state.opened = False
         for subscriber in context.broker.subscribers:
             await subscriber.stop()
-        await cancel_until_done(*context.tasks)
+        if context.owed:
+            await asyncio.wait(context.owed, timeout=_ANSWER_WITHIN_S)
+        await cancel_until_done(*context.owed, *context.tasks)
+
+
+async def _flush(client: Client) -> None:
+    # Never cancelled halfway: nats-py would give the server's PONG to the cancelled future, its reader would die of
+    # that, and each of the two flushes of a stop would wait its whole ten seconds for an answer that nobody hears.
+    flushing = asyncio.create_task(client.flush(timeout=_FLUSH_WITHIN_S), name="flush")
+    flushing.add_done_callback(lambda task: task.cancelled() or task.exception())
+    with suppress(NatsError, TimeoutError):
+        await asyncio.shield(flushing)
+
+
+def _heed_cancellation() -> None:
+    # A task group in `setup` cancels us once. nats-py swallows that here and there, and so does `wait_for` of Python
+    # 3.11 when it comes together with the answer; without this the service would live on without the part that broke.
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _close(context: Context, app: FastStream) -> None:

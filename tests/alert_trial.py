@@ -12,13 +12,17 @@ from typing import Any, Final
 from uuid import UUID
 
 from events.recorded import AMSTERDAM, Recorded
+from projections.alert_line import united_bucket
 from projections.alert_rule import Transition, decide
 from projections.contact_alerts import PROJECTION
+from projections.institution import ALL, Institution
+from projections.kin import Kin
 from projections.rows import MemoryRows, Row
 from projections.working_calendar import WorkingCalendar
 
 RELATION: Final = str(UUID(int=1))
 CALENDAR: Final = WorkingCalendar()
+INSTITUTION: Final = Institution(CALENDAR)
 
 
 def at(text: str) -> datetime:
@@ -39,7 +43,7 @@ class Trial:
 
     def record(
         self, kind: str, data: Mapping[str, Any], *, on: str | None = None, relation: str = RELATION,
-        sent: str | None = None, id: str | None = None,
+        sent: str | None = None, id: str | None = None, absorbed: str | None = None,
     ) -> int:  # fmt: skip
         """Accepts an event `on` a day or instant; its position."""
         if on is not None:
@@ -49,7 +53,7 @@ class Trial:
         event = Recorded(
             position=position, version=version, relation=relation, type=f"nl.relatieboek.{kind}.v1", source="urn:test",
             id=id or f"e-{position:06d}", subject=relation, department="zorg", recorded_at=self.now.astimezone(UTC),
-            data=dict(data), time=sent,
+            data=dict(data), time=sent, absorbed=absorbed,
         )  # fmt: skip
         self.log.append(event)
         PROJECTION.evolve(self.rows, event)
@@ -72,10 +76,14 @@ class Trial:
 
     def _decide(self) -> list[Transition]:
         found: list[Transition] = []
+        institution = Institution.of(self.rows.group("institution", ALL), CALENDAR)
+        kin = Kin.of(self.rows.group("alias", ALL))
         for row in list(self.rows.tables["line"].values()):
-            bucket = None if row["pair"] is None else self.rows.get("bucket", row["relation"], row["pair"])
-            version = self._versions[row["relation"]]
-            transition = decide(row, bucket, version, self.now, CALENDAR)
+            bucket = None
+            if row["pair"] is not None:
+                members = kin.members(row["relation"])
+                bucket = united_bucket(self.rows.get("bucket", member, row["pair"]) for member in members)
+            transition = decide(row, bucket, self._versions[row["target"]], self.now, institution)
             waiting = row["check_at"] is not None and row["check_at"] <= self.now
             # A wake-up too many is harmless only after a standstill; one too few is an alert that never comes.
             assert transition is None or waiting, f"{transition.kind} is due, but nobody would look"

@@ -152,6 +152,7 @@ def settings(
         database_url=service_url, owner_database_url=owner_url, nats_url=nats_server.url, data_dir=tmp_path,
         nats_seed=SecretStr(internal.service_seed), relay_nats_seed=SecretStr(internal.relay_seed),
         operations_nats_seed=SecretStr(internal.operations_seed), lookup_key=SecretStr(internal.lookup_key),
+        notary_key=SecretStr(internal.notary_key),
         port=free_port(),
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace as renumber
 
+from events.in_force import WITHDRAWAL
 from events.recorded import ORGANISATION, Recorded
 
 HAAG = "0b1f5b0e-7d0a-5c55-9a58-1f3a54f0a001"
@@ -72,20 +73,24 @@ def fact(
     time: str | None = "2026-01-01T09:00:00+01:00",
     visibility: str = "organisation",
     subject: str | None = None,
+    absorbed: str | None = None,
+    withdraws: int | None = None,
 ) -> Recorded:
     """One event that is not yet numbered."""
     return Recorded(
         position=0, version=0, relation=relation, type=f"nl.relatieboek.{kind}.v1", source=source, id=id,
         subject=subject or relation, department=department, recorded_at=START, data=data, visibility=visibility,
-        time=time,
+        time=time, absorbed=absorbed, withdraws=withdraws,
     )  # fmt: skip
 
 
 def numbered(events: Iterable[Recorded]) -> list[Recorded]:
     """The events as the book records them when they arrive in this order."""
     versions: dict[str, int] = {}
+    positions: dict[tuple[str, str], int] = {}
     found: list[Recorded] = []
     for position, event in enumerate(events, 1):
+        positions[event.source, event.id] = position
         versions[event.relation] = versions.get(event.relation, 0) + 1
         found.append(
             renumber(
@@ -93,6 +98,9 @@ def numbered(events: Iterable[Recorded]) -> list[Recorded]:
                 position=position,
                 version=versions[event.relation],
                 recorded_at=START + timedelta(minutes=position),
+                withdraws=positions.get((event.data.get("source", ""), event.data.get("id", "")), event.withdraws)
+                if event.kind == WITHDRAWAL
+                else None,
             )
         )
     return found
@@ -105,7 +113,11 @@ def stored(event: Recorded) -> bytes:
         "sequence": f"{event.position:020d}", "recordedtime": event.recorded_at.isoformat(),
         "department": event.department, "relation": event.relation, "visibility": event.visibility, "data": event.data,
     }  # fmt: skip
-    return json.dumps(document if event.time is None else {**document, "time": event.time}).encode()
+    more = {
+        "time": event.time, "absorbed": event.absorbed,
+        "withdraws": None if event.withdraws is None else str(event.withdraws),
+    }  # fmt: skip
+    return json.dumps({**document, **{k: v for k, v in more.items() if v is not None}}).encode()
 
 
 __all__ = ["DELFT", "HAAG", "NPS", "ORGANISATION", "START", "Book", "fact", "held", "numbered", "stored"]

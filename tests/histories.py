@@ -67,6 +67,10 @@ THEMES: list[st.SearchStrategy[Kind]] = [
         _of("contact.rescheduled", contact=few, starts_at=moments, ends_at=moments),
         _of("contact.cancelled", contact=few, occurred_at=moments),
         _of("contact.no_show", contact=few, occurred_at=moments),
+        _of(
+            "contact.declared_same", contacts=st.sampled_from([["1", "2"], ["2", "3"]]), canonical="2",
+            occurred_on=days,
+        ),
     ),
     st.one_of(
         _of(
@@ -134,12 +138,29 @@ def books(draw: st.DrawFn) -> list[list[Recorded]]:
     themes = draw(st.lists(st.sampled_from(THEMES), min_size=1, max_size=2))
     for kind, data in draw(st.lists(st.one_of(themes), min_size=2, max_size=20)):
         groups.append([event(kind, data, draw(st.sampled_from([HAAG, DELFT])))])
+    lasting = ("satisfaction.instrument_defined", "relation.registered")  # not to be withdrawn
+    free = [group for group in groups if group[0].kind not in lasting]
+    for group in draw(st.lists(st.sampled_from(free), max_size=3, unique_by=id)) if free else ():
+        gone = draw(st.sampled_from(group))
+        taken_back = {"source": gone.source, "id": gone.id, "occurred_at": draw(moments)}
+        # A withdrawal waits for its event, as the facts of a contact do.
+        group.insert(group.index(gone) + 1, event("correction.withdrawn", taken_back, gone.relation))
     return groups
+
+
+def _shuffled(group: Sequence[Recorded], chance: random.Random) -> list[Recorded]:
+    """The first comes first, the others in any order, but a withdrawal after what it withdraws."""
+    order = [group[0], *chance.sample(group[1:], len(group) - 1)]
+    for at, event in enumerate(order):
+        later = [n for n in range(at + 1, len(order)) if event.data.get("id") == order[n].id]
+        if event.kind == "correction.withdrawn" and later:
+            order[at], order[later[0]] = order[later[0]], order[at]
+    return order
 
 
 def arrival(groups: Sequence[Sequence[Recorded]], chance: random.Random) -> list[Recorded]:
     """An order in which these facts may arrive."""
-    waiting: list[list[Recorded]] = [[group[0], *chance.sample(group[1:], len(group) - 1)] for group in groups]
+    waiting: list[list[Recorded]] = [_shuffled(group, chance) for group in groups]
     order: list[Recorded] = []
     while waiting:
         group = chance.choice(waiting)

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from events import tables
 from events.recorded import Recorded
 from projections import relation_view, team_timeline
-from projections.rows import fold
+from projections.attention_sums import SPENT
+from projections.rows import Projection, fold
 from projections.store import versioned
 from projections.tables import checkpoint
 from tests.given import stored
@@ -19,7 +20,9 @@ from tests.given import stored
 PROJECTIONS = (relation_view.PROJECTION, team_timeline.PROJECTION)
 
 
-async def record(engine: AsyncEngine, events: Sequence[Recorded]) -> None:
+async def record(
+    engine: AsyncEngine, events: Sequence[Recorded], projections: Sequence[Projection] = PROJECTIONS
+) -> None:
     """Makes these events, numbered from 1, the whole book: ledger, rows of the projections, checkpoints."""
     async with engine.begin() as conn:
         await conn.execute(
@@ -35,9 +38,11 @@ async def record(engine: AsyncEngine, events: Sequence[Recorded]) -> None:
             ],
         )  # fmt: skip
         await conn.execute(update(tables.head).values(position=len(events), recorded_at=events[-1].recorded_at))
-        for projection in PROJECTIONS:
+        for projection in projections:
             rows = fold(projection, events)
             for name, table in versioned(projection).items():
+                if name == SPENT:  # kept by PostgreSQL itself
+                    continue
                 await conn.execute(delete(table))
                 if rows.tables[name]:
                     await conn.execute(insert(table), list(rows.tables[name].values()))

@@ -141,7 +141,7 @@ def projection(faults: Faults | None = None, *, version: int = 1, name: str = "c
         known = rows.get("team", ALL)
         return [LiveMessage("live.ops", {"position": event.position, "teams": known["events"] if known else 0})]
 
-    return Projection(name, version, _metadata, _needs, evolve, settle, settle_needs, announce)
+    return Projection(name, version, _metadata, _needs, evolve, settle, settle_needs, announce=announce)
 
 
 COUNTS: Final = projection()

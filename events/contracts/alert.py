@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from events.fields import (
+    TOPIC_FORM,
     Day,
     EmployeeToken,
     Flag,
@@ -37,13 +38,21 @@ Silent = Annotated[Flag, told("Whether nobody is notified", origin=_RULES)]
 
 
 class Raised(Payload):
-    """A line of the contact schedule is overdue."""
+    """Something needs a person: a line of the contact schedule is overdue, or another rule found something."""
 
     alert: Alert
     rule: Annotated[Slug, told("Name of the rule", origin=_RULES)]
     rule_version: Annotated[int, Whole(1, 10_000), told("Version of the rule", unit="version number", origin=_RULES)]
-    line: Annotated[Ident, told("The schedule line", origin="the contact schedule")]
-    due_on: Annotated[Day, told("When the contact was due", origin=_RULES)]
+    line: Annotated[Maybe[Ident], told("The schedule line that it is about", origin="the contact schedule")] = None
+    about: Annotated[
+        Maybe[Annotated[str, Field(pattern=TOPIC_FORM)]],
+        told("What it is about where it is no line, for instance agreement:zk-2026", origin=_RULES),
+    ] = None
+    policy_version: Annotated[
+        Maybe[Annotated[int, Whole(1, 10_000)]],
+        told("Version of the schedule policy that it was computed with", unit="version number", origin="the policy"),
+    ] = None
+    due_on: Annotated[Day, told("When what was asked for was due", origin=_RULES)]
     overdue_on: Annotated[Day, told("First day on which it was overdue", origin=_RULES)]
     last_ok_on: Annotated[Day, told("Last day on which it was in time", origin=_RULES)]
     owner: Annotated[
@@ -54,13 +63,30 @@ class Raised(Payload):
     silent: Silent
     occurred_on: OccurredOn
 
+    @model_validator(mode="after")
+    def _about_one_thing(self) -> Self:
+        if self.line is None and self.about is None:
+            raise refuse("Say what the alert is about: give line for a schedule line, about for all else.", "line")
+        if self.line is not None and self.about is not None:
+            raise refuse("The alert is about a line or about something else, not both; leave about out.", "about")
+        return self
+
 
 class Resolved(Payload):
     """What the alert was about is over."""
 
     alert: Alert
     reason: Annotated[
-        Literal["contact_held", "late_evidence", "recomputed", "line_ended", "merged", "rule_changed", "manual"],
+        Literal[
+            "contact_held",
+            "late_evidence",
+            "recomputed",
+            "line_ended",
+            "merged",
+            "rule_changed",
+            "manual",
+            "settled",
+        ],
         told("What ended it", origin=_RULES),
     ]
     evidence: EvidenceField
@@ -100,10 +126,19 @@ class Snoozed(Payload):
         return until
 
 
+class Escalated(Payload):
+    """Nobody took the alert up in time: the next one is asked."""
+
+    alert: Alert
+    level: Annotated[int, Whole(1, 3), told("Step of the escalation, 1 first", unit="steps", origin=_RULES)]
+    occurred_on: OccurredOn
+
+
 MODELS: Final[dict[str, type[Payload]]] = {
     "raised.v1": Raised,
     "resolved.v1": Resolved,
     "reopened.v1": Reopened,
     "acknowledged.v1": Acknowledged,
     "snoozed.v1": Snoozed,
+    "escalated.v1": Escalated,
 }

@@ -19,6 +19,7 @@ from events.fields import (
     Moment,
     Note,
     OccurredAt,
+    OccurredOn,
     Payload,
     PersonRef,
     Prose,
@@ -153,6 +154,33 @@ class Retracted(Payload):
     occurred_at: OccurredAt
 
 
+class DeclaredSame(Payload):
+    """Several contacts that were recorded are one and the same exchange: it counts once, as the canonical one."""
+
+    contacts: Annotated[
+        tuple[Ident, ...],
+        Field(min_length=2, max_length=20),
+        told("Ids of the contacts held, each once", origin="who found it"),
+    ]
+    canonical: Annotated[Ident, told("The one of them that counts", origin="who found it")]
+    occurred_on: OccurredOn
+
+    @field_validator("contacts")
+    @classmethod
+    def _each_once(cls, contacts: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(contacts)) < len(contacts):
+            raise refuse("A contact stands in the list twice; name each once.")
+        return contacts
+
+    @field_validator("canonical")
+    @classmethod
+    def _among_them(cls, canonical: str, info: ValidationInfo) -> str:
+        contacts = info.data.get("contacts")
+        if isinstance(contacts, tuple) and canonical not in contacts:
+            raise refuse("The canonical contact is not in the list; choose one of contacts.")
+        return canonical
+
+
 MODELS: Final[dict[str, type[Payload]]] = {
     "planned.v1": Planned,
     "rescheduled.v1": Rescheduled,
@@ -161,4 +189,5 @@ MODELS: Final[dict[str, type[Payload]]] = {
     "held.v1": Held,
     "corrected.v1": Corrected,
     "retracted.v1": Retracted,
+    "declared_same.v1": DeclaredSame,
 }

@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 from pydantic import ValidationInfo, field_validator
 
-from events.fields import Day, KnowledgeItem, LongProse, OccurredOn, Payload, told
-from events.values import refuse
+from events.fields import Cents, Day, KnowledgeItem, LongProse, OccurredOn, Payload, Percentage, told
+from events.values import FIRST_YEAR, LAST_YEAR, Whole, refuse
 
 
 class ItemRecorded(Payload):
@@ -28,4 +28,21 @@ class ItemRecorded(Payload):
         return valid_until
 
 
-MODELS: Final[dict[str, type[Payload]]] = {"item_recorded.v1": ItemRecorded}
+_FINANCE = "the financial administration"
+
+
+class PositionMeasured(Payload):
+    """What the relation brings us in a year, and which part that is of what it spends on such care."""
+
+    year: Annotated[int, Whole(FIRST_YEAR, LAST_YEAR), told("The calendar year", unit="calendar year", origin=_FINANCE)]
+    revenue_cents: Annotated[Cents, told("Our revenue from the relation", unit="euro cents", origin=_FINANCE)]
+    share_pct: Annotated[
+        Percentage, told("Our part of what the relation spends on such care", unit="percent", origin=_FINANCE)
+    ]
+    occurred_on: OccurredOn
+
+
+MODELS: Final[dict[str, type[Payload]]] = {
+    "item_recorded.v1": ItemRecorded,
+    "position_measured.v1": PositionMeasured,
+}

@@ -8,6 +8,8 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from events.fields import (
+    About,
+    CalendarPeriod,
     Closed,
     Flag,
     Ident,
@@ -17,6 +19,7 @@ from events.fields import (
     Maybe,
     OccurredOn,
     Payload,
+    Percentage,
     PersonRef,
     Prose,
     told,
@@ -57,7 +60,7 @@ def _bands_problem(bands: tuple[Band, ...], low: float, high: float) -> str | No
 class InstrumentDefined(Payload):
     """A survey instrument: one wording, one scale, one set of bands. Another wording is another version."""
 
-    about: ClassVar[Literal["relation", "organisation"]] = "organisation"
+    subject: ClassVar[About] = "organisation"
     instrument: Instrument
     kind: Annotated[InstrumentKind, told("Kind of survey", origin=_SURVEY)]
     scale_min: Annotated[Points, told("Lowest score possible", unit="points", origin=_SURVEY)]
@@ -115,4 +118,99 @@ class Scored(Payload):
         return respondent
 
 
-MODELS: Final[dict[str, type[Payload]]] = {"instrument_defined.v1": InstrumentDefined, "scored.v1": Scored}
+_COUNT: Final = 10_000_000  # more than anything of one institution in one period
+
+Period = Annotated[CalendarPeriod, told("The year, half year, quarter or month", origin="the report")]
+
+
+class RoundClosed(Payload):
+    """A round of a survey is over: no more responses come in."""
+
+    subject: ClassVar[About] = "organisation"
+    round: Annotated[Ident, told("Id of the round, unique in the institution", origin=_SURVEY)]
+    instrument: Instrument
+    wording_version: Annotated[
+        int, Whole(1, 10_000), told("Version of the wording that was asked", unit="version number", origin=_SURVEY)
+    ]
+    invited: Annotated[
+        Maybe[Annotated[int, Whole(0, _COUNT)]], told("How many were asked", unit="invitations", origin=_SURVEY)
+    ] = None
+    occurred_on: OccurredOn
+
+
+class StaffReported(Payload):
+    """How content our own people of a unit are. Totals only, nothing about one colleague."""
+
+    subject: ClassVar[About] = "organisation"
+    period: Period
+    unit: Annotated[Label, told("The unit of the institution", origin="the HR system")]
+    n: Annotated[int, Whole(1, _COUNT), told("How many answered", unit="responses", origin="the staff survey")]
+    score: Annotated[Points, told("Their mean score", unit="points", origin="the staff survey")]
+    retention_pct: Annotated[
+        Maybe[Percentage], told("Part of the staff that stayed in the period", unit="percent", origin="the HR system")
+    ] = None
+    occurred_on: OccurredOn
+
+
+class ComplaintsReported(Payload):
+    """How many complaints the relation made. Totals only, nothing about one complaint."""
+
+    period: Period
+    count: Annotated[int, Whole(0, _COUNT), told("How many came in", unit="complaints", origin="complaints register")]
+    resolved: Annotated[
+        Maybe[Annotated[int, Whole(0, _COUNT)]],
+        told("How many of them were resolved", unit="complaints", origin="complaints register"),
+    ] = None
+    occurred_on: OccurredOn
+
+    @field_validator("resolved")
+    @classmethod
+    def _of_those(cls, resolved: int, info: ValidationInfo) -> int:
+        count = info.data.get("count")
+        if isinstance(count, int) and resolved > count:
+            raise refuse("More complaints were resolved than came in; count those of the same period.")
+        return resolved
+
+
+_IN_DAYS: Final = frozenset({"length_of_stay", "waiting_time"})
+
+
+class OutcomeReported(Payload):
+    """What came of care for this relation, as one total. Nothing about one patient."""
+
+    indicator: Annotated[
+        Literal["referrals", "complications", "length_of_stay", "waiting_time", "falls", "medication_errors"],
+        told("What was measured", origin="quality register"),
+    ]
+    period: Period
+    value: Annotated[
+        Annotated[float, Number(0, _COUNT)],
+        told(
+            "The mean time for length_of_stay and waiting_time, else how often it happened",
+            unit="days, else a count",
+            origin="quality register",
+        ),
+    ]
+    n: Annotated[
+        Maybe[Annotated[int, Whole(1, _COUNT)]],
+        told("How many cases it is about", unit="cases", origin="quality register"),
+    ] = None
+    occurred_on: OccurredOn
+
+    @field_validator("value")
+    @classmethod
+    def _counted(cls, value: float, info: ValidationInfo) -> float:
+        indicator = info.data.get("indicator")
+        if isinstance(indicator, str) and indicator not in _IN_DAYS and not value.is_integer():
+            raise refuse("This indicator is counted, so its value is a whole number.")
+        return value
+
+
+MODELS: Final[dict[str, type[Payload]]] = {
+    "instrument_defined.v1": InstrumentDefined,
+    "scored.v1": Scored,
+    "round_closed.v1": RoundClosed,
+    "staff_reported.v1": StaffReported,
+    "complaints_reported.v1": ComplaintsReported,
+    "outcome_reported.v1": OutcomeReported,
+}

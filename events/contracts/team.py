@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from events.fields import EmployeeRef, Ident, Name, OccurredOn, Payload, told
+from events.fields import About, EmployeeRef, Ident, Name, OccurredOn, Payload, told
 
 Team = Annotated[Ident, told("Id of the team, unique in the institution", origin="the department that formed it")]
 Member = Annotated[EmployeeRef, told("Reference to the colleague, unique in the institution", origin="HR system")]
@@ -13,7 +13,7 @@ Member = Annotated[EmployeeRef, told("Reference to the colleague, unique in the 
 class Formed(Payload):
     """A team begins, or takes another name."""
 
-    about: ClassVar[Literal["relation", "organisation"]] = "organisation"
+    subject: ClassVar[About] = "organisation"
     team: Team
     name: Annotated[Name, told("Name of the team", origin="the department that formed it")]
     occurred_on: OccurredOn
@@ -22,7 +22,7 @@ class Formed(Payload):
 class MemberJoined(Payload):
     """A colleague joins a team, or takes another role in it."""
 
-    about: ClassVar[Literal["relation", "organisation"]] = "organisation"
+    subject: ClassVar[About] = "organisation"
     team: Team
     employee: Member
     role: Annotated[Literal["member", "lead"], told("Part in the team; member when left out", origin="team lead")] = (
@@ -34,7 +34,7 @@ class MemberJoined(Payload):
 class MemberLeft(Payload):
     """A colleague leaves a team."""
 
-    about: ClassVar[Literal["relation", "organisation"]] = "organisation"
+    subject: ClassVar[About] = "organisation"
     team: Team
     employee: Member
     occurred_on: OccurredOn

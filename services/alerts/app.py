@@ -1,32 +1,26 @@
-"""The service contact-alerts: its projection, and the ticker that turns due dates into events."""
+"""The service contact-alerts: its projection, and the tick that turns due dates into events."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from events.errors import Unavailable
-from projections.build import Step, Watch
+from events.privacy import Privacy
 from projections.contact_alerts import build
-from projections.folding import Limits
 from projections.working_calendar import WorkingCalendar
-from services.alerts.lease import Lease
-from services.alerts.loop import Loop
-from services.alerts.ticker import Ticker
+from services.alerts.mailing import Addresses, Mailer, smtp
+from services.alerts.notifier import Notifier
+from services.alerts.work import contact_work
 from services.bus import NatsBus
-from services.projecting import projecting
 from services.settings import Settings
+from services.ticking.lease import Lease
+from services.ticking.running import announcing, ticking
 from services.wiring import Context, cancel_until_done, run_service
 
 NAME: Final = "contact-alerts"
-_SUBMIT: Final = "submit.relatieboek"
-_SUBMIT_TIMEOUT_S: Final = 15.0
 _TICK_LEASE: Final = 1
-
-Json = Mapping[str, Any]
+_NOTIFY_LEASE: Final = 3
 
 
 def main(settings: Settings) -> None:
@@ -37,37 +31,22 @@ def main(settings: Settings) -> None:
 @asynccontextmanager
 async def setup(context: Context) -> AsyncGenerator[None]:
     """The service's parts, for as long as the block lasts."""
-    settings, bus = context.settings, NatsBus(context.nats)
+    settings = context.settings
     calendar = WorkingCalendar(good_friday_free=settings.good_friday_free)
     projection = build(calendar, settings.default_lead_days)
-
-    async def submit(events: Sequence[Json]) -> Sequence[Json]:
-        reply = await bus.request(_SUBMIT, msgspec.json.encode(events), timeout_s=_SUBMIT_TIMEOUT_S)
-        try:
-            verdicts = msgspec.json.decode(reply, type=list[dict[str, Any]])
-        except msgspec.MsgspecError as error:
-            raise Unavailable("intake answered with something else than verdicts") from error
-        if len(verdicts) != len(events):
-            raise Unavailable("intake answered with another number of verdicts")
-        return verdicts
-
-    async def announce(message: Json) -> None:
-        await bus.tell("live.alerts", msgspec.json.encode(message))
-
-    ticker = Ticker(
-        projection, submit, announce, source=settings.source_of(NAME), calendar=calendar,
-        lead_working_days=settings.default_lead_days,
+    work = contact_work(calendar, settings.default_lead_days)
+    mailer = None
+    if settings.smtp_host is not None:
+        privacy, addresses = Privacy(settings.lookup_key_bytes), Addresses.read(settings.mail_addresses)
+        mailer = Mailer(privacy, addresses, smtp(settings), sender=settings.mail_from, calendar=calendar)
+    notifier = Notifier(
+        projection, context.engine, Lease(context.engine, _NOTIFY_LEASE),
+        announcing(NatsBus(context.nats), "live.alerts"), mailer, context.registry, calendar=calendar,
+        hour=settings.digest_hour, every_s=settings.tick_s,
     )  # fmt: skip
-    loop = Loop(ticker, Lease(context.engine, _TICK_LEASE), context.registry, every_s=settings.tick_s)
-
-    def on_step(step: Step) -> None:
-        if step.behind == 0:
-            loop.hint()
-
-    limits = Limits(batch=settings.feed_batch)
-    async with projecting(context, projection, watch=Watch(on_step=on_step), limits=limits):
-        ticking = context.run(loop.run(), name="ticker")
+    async with ticking(context, projection, work, name=NAME, lease=_TICK_LEASE):
+        telling = context.run(notifier.run(), name="notifier")
         try:
             yield
         finally:
-            await cancel_until_done(ticking)
+            await cancel_until_done(telling)

@@ -34,10 +34,13 @@ _alerts = Depends(UpTo(contact_alerts.PROJECTION))
 
 
 class AlertsAsked(Paging):
-    state: Literal["open", "acknowledged", "snoozed", "resolved", "all"] | None = Field(None, description="none: all")
+    state: Literal["open", "acknowledged", "snoozed", "escalated", "resolved", "all"] | None = Field(
+        None, description="none: all"
+    )
     owner: str | None = Field(None, max_length=100, description="id of the employee who owns the line")
     team: str | None = Field(None, max_length=100, description="alerts of relations that this team has now")
     tier: str | None = Field(None, max_length=20, description="alerts of relations of this tier")
+    rule: str | None = Field(None, max_length=64, description="alerts of this rule, as contact_overdue")
 
 
 @router.get("/alerts", operation_id="listAlerts", dependencies=[_alerts])
@@ -52,8 +55,9 @@ async def list_all(
             if owner is None:
                 return list_response(request, [], None)
         page = await list_alerts(
-            conn, state=asked.state, owner_ref=owner, team=asked.team, tier=asked.tier, cursor=asked.cursor,
-            limit=asked.limit, now=await book_now(conn), viewer=viewer, calendar=parts.calendar,
+            conn, state=asked.state, owner_ref=owner, team=asked.team, tier=asked.tier, rule=asked.rule,
+            cursor=asked.cursor, limit=asked.limit, now=await book_now(conn), viewer=viewer, calendar=parts.calendar,
+            silent_after=parts.settings.silent_working_days,
         )  # fmt: skip
         items = await parts.privacy.reveal(conn, page.items)
     return list_response(request, items, page.next)
@@ -77,7 +81,8 @@ class Done(BaseModel):
 class PutOff(Done):
     """Until when."""
 
-    until: date = Field(description="first day on which it shows again, at most a year ahead")
+    until: date = Field(description="first day on which it shows again, at most 20 working days (default) ahead")
+    reason: str | None = Field(None, min_length=1, max_length=1000, description="why")
 
 
 Body = TypeVar("Body", bound=Done)
@@ -108,12 +113,22 @@ async def acknowledge(id: str, request: Request, parts: HasParts, viewer: Reader
     openapi_extra=_body(PutOff, required=True),
 )
 async def snooze(id: str, request: Request, parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
-    """Puts the alert off until a day. Answers the verdict on the event `alert.snoozed`."""
+    """Puts the alert off until a day: not too far (20 working days by default), and not for ever (3 times by default).
+
+    Answers the verdict on the event `alert.snoozed`.
+    """
     said = _said(PutOff, await read_body(request, MAX_BODY_BYTES))
     alert, now = await _open_alert(parts, viewer, id)
-    if said.until <= local_date(now):
-        raise Invalid("rule", [FieldError("/until", "must be a day after today")])
-    return await _publish(parts, viewer, alert, "snoozed", {"until": said.until.isoformat(), "occurred_at": iso(now)})
+    today, settings = local_date(now), parts.settings
+    last = parts.calendar.add_working_days(today, settings.snooze_working_days)
+    if not today < said.until <= last:
+        raise Invalid("rule", [FieldError("/until", f"must be a day after today, and at the latest {last}")])
+    if alert["snoozes"] >= settings.snoozes:
+        detail = f"this alert was put off {alert['snoozes']} times already; take it up, or resolve it"
+        raise refuse("state", "/id", detail)
+    reason = {} if said.reason is None else {"reason": said.reason}
+    put_off = {"until": said.until.isoformat(), "occurred_at": iso(now), **reason}
+    return await _publish(parts, viewer, alert, "snoozed", put_off)
 
 
 @router.post(
@@ -165,14 +180,15 @@ async def _publish(
     The id is made of the alert, what is done, by whom, and what the alert was like: the same request sent twice is one
     event, and the same act on an alert that came back is another.
     """
-    was = ("raised_at", "acknowledged_at", "snoozed_until", "evidence", "resolution_evidence")
+    was = ("raised_at", "acknowledged_at", "snoozed_until", "snoozes", "evidence", "resolution_evidence")
     cause = render([alert["id"], event, viewer.name, said.get("until"), *(alert.get(name) for name in was)])
     document = {
         "specversion": "1.0",
         "id": str(uuid5(NAMESPACE_URL, f"urn:relatieboek:alert:{cause.decode()}")),
         "source": parts.settings.source_of("api"),
         "type": f"nl.relatieboek.alert.{event}.v1",
-        "subject": alert["relation"],
+        # The history that has the alert, where that is of a relation that was absorbed since.
+        "subject": alert.get("recorded_under", alert["relation"]),
         "time": iso(system_now()),
         "actor": f"viewer:{viewer.name}",
         "datacontenttype": "application/json",

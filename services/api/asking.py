@@ -17,7 +17,6 @@ from events.identity import is_uuid
 from events.ledger import resolve
 from projections.page import MAX_LIMIT
 from projections.rows import Projection
-from projections.store import wait_for
 from projections.viewer import Viewer
 from services.access import Identity, Publisher
 from services.api.parts import Parts, parts_of
@@ -84,11 +83,15 @@ def _within(at: _Moment) -> _Moment:
     return at
 
 
+DayOrInstant = Annotated[datetime | date, BeforeValidator(moment)]
+InstantOrPosition = Annotated[datetime | int, BeforeValidator(_instant_or_position)]
+
+
 class AsOf(Asked):
-    as_of: Annotated[datetime | date, BeforeValidator(moment)] | None = Field(
+    as_of: DayOrInstant | None = Field(
         None, description="as it was at this moment of business time (a date: at that day's end)"
     )
-    known_at: Annotated[datetime | int, BeforeValidator(_instant_or_position)] | None = Field(
+    known_at: InstantOrPosition | None = Field(
         None, description="as the book knew it at this recorded time, or with this position as the last"
     )
 
@@ -152,7 +155,7 @@ class UpTo:
     ) -> None:
         position = position_in(if_position)
         if position is not None:
-            await wait_for(parts.engine, self._projection, position, timeout_s=WAIT_S)
+            await parts.waits.until(self._projection, position, timeout_s=WAIT_S)
 
 
 async def relation_named(conn: AsyncConnection, ident: str) -> str:

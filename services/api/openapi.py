@@ -52,15 +52,34 @@ _PUBLISH_ERRORS: Final[dict[str, str]] = {
     "415": "not one of the three forms of CloudEvents over HTTP",
     "429": "the queues are full",
 }
+_EDIT_ERRORS: Final[dict[str, str]] = {
+    "408": "the body took too long",
+    "409": "someone else was first: the answer that stands now is in `current`, its tag in `ETag`",
+    "412": "a tag that this question never had",
+    "413": "too large",
+    "428": "no If-Match: say which answer this one replaces",
+    "429": "the queues are full",
+}
+_ETAG_HEADER: Final[Json] = {"description": "strong tag of the answer that stands", "schema": {"type": "string"}}
+_TAGGED: Final = frozenset({"showPlanQuestion", "answerPlanQuestion"})
 # operationId -> the shape of its answer, and whether it is a list.
 _ANSWERS: Final[dict[str, tuple[type[BaseModel], bool]]] = {
     "listRelations": (shapes.RelationSummary, True),
     "showRelation": (shapes.Relation, False),
     "showRelationTimeline": (shapes.TimelineEntry, True),
     "showRelationHistory": (shapes.HistoryEntry, True),
+    "compareRelation": (shapes.Difference, True),
     "showRelationMatrix": (shapes.Item, False),
     "showRelationPlan": (shapes.Plan, False),
+    "showPlanQuestion": (shapes.PlanQuestion, False),
+    "answerPlanQuestion": (shapes.PlanQuestion, False),
     "showRelationSatisfaction": (shapes.Satisfaction, True),
+    "showRelationAgreements": (shapes.RelationAgreements, False),
+    "showRelationChain": (shapes.RelationChains, False),
+    "showRelationPartnership": (shapes.RelationPartnership, False),
+    "listRelationOpportunities": (shapes.Opportunity, True),
+    "countContributors": (shapes.Contributors, False),
+    "listStaffSatisfaction": (shapes.StaffSatisfaction, True),
     "showRelationSchedule": (shapes.ScheduleLine, True),
     "showTeamTimeline": (shapes.TimelineEntry, True),
     "listAlerts": (shapes.Alert, True),
@@ -68,8 +87,18 @@ _ANSWERS: Final[dict[str, tuple[type[BaseModel], bool]]] = {
     "findVerdict": (shapes.Verdict, False),
     "showStatus": (shapes.Status, False),
     **{f"answerQuestion{n}": (shapes.Item, True) for n in (1, 2, 3, 6)},
+    "listLoops": (shapes.Loop, True),
+    "showLoop": (shapes.Loop, False),
+    "answerQuestion4": (shapes.IncompleteRelation, True),
+    "answerQuestion5": (shapes.Promise, True),
+    "answerQuestion7": (shapes.Satisfaction, True),
+    "answerQuestion8": (shapes.ProgrammeAnswer, True),
+    "answerQuestion9": (shapes.Pocket, True),
+    "answerQuestion10": (shapes.Item, False),
 }
-_VERDICT_OPERATIONS: Final = frozenset({"publishEvents", "acknowledgeAlert", "snoozeAlert", "resolveAlert"})
+_VERDICT_OPERATIONS: Final = frozenset(
+    {"publishEvents", "acknowledgeAlert", "snoozeAlert", "resolveAlert", "followUpLoop", "closeLoop"}
+)
 
 
 def install(app: FastAPI) -> None:
@@ -123,8 +152,9 @@ def _ref(model: type[BaseModel]) -> Json:
 def _complete(operation: Json) -> None:
     name: str = operation["operationId"]
     publishes = name in _VERDICT_OPERATIONS
-    errors = {**_ERRORS, **(_PUBLISH_ERRORS if publishes else {})}
-    shape = shapes.VerdictProblem if name == "publishEvents" else shapes.Problem
+    edits = name == "answerPlanQuestion"
+    errors = {**_ERRORS, **(_PUBLISH_ERRORS if publishes else _EDIT_ERRORS if edits else {})}
+    shape = shapes.VerdictProblem if name == "publishEvents" else shapes.PlanConflict if edits else shapes.Problem
     responses: Json = _successes(name)
     for code, text in sorted(errors.items()):
         headers: Json = {"API-Version": _VERSION_HEADER}
@@ -159,7 +189,8 @@ def _successes(name: str) -> Json:
         return {"200": one("the document", {"application/json": {"schema": {"type": "object"}}})}
     shape, is_list = _ANSWERS[name]
     if not is_list:
-        return {"200": one("found", {"application/json": {"schema": _ref(shape)}})}
+        tag = {"ETag": _ETAG_HEADER} if name in _TAGGED else None
+        return {"200": one("found", {"application/json": {"schema": _ref(shape)}}, tag)}
     page: Json = {
         "type": "object",
         "required": ["items", "next"],

@@ -16,6 +16,7 @@ from projections.line_state import Rules
 from projections.working_calendar import WorkingCalendar
 from services.access import Access
 from services.api.live import Hub
+from services.api.waits import Waits
 from services.bus import Bus
 from services.settings import Settings
 
@@ -28,6 +29,7 @@ class Parts:
     access: Access
     privacy: Privacy
     hub: Hub
+    waits: Waits
     calendar: WorkingCalendar
     registry: CollectorRegistry
 

@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from events import tables
 from events.errors import FieldError, Invalid, NotFound, Unavailable
+from events.ledger import survivor_of
 from events.verdict import Verdict
 from services.api.answering import json_response, problem_response
 from services.api.asking import Asked, Credentials, HasParts, NoKeys, PublisherToken, identity_of, publisher_of
@@ -213,8 +214,9 @@ async def _known_verdict(conn: AsyncConnection, department: str, source: str, id
     ).one_or_none()
     if stored is not None:
         return Verdict(
-            "accepted", id_, source, stored.position, stored.relation, stored.version, bytes(stored.leaf).hex()
-        )
+            "accepted", id_, source, stored.position, stored.relation, stored.version, bytes(stored.leaf).hex(),
+            survivor=await survivor_of(conn, stored.relation),
+        )  # fmt: skip
     waiting = select(p.problem).where(p.source == source, p.id == id_, p.department == department)
     problem: dict[str, Any] | None = await conn.scalar(waiting)
     if problem is not None:

@@ -1,4 +1,4 @@
-"""The questions of SPEC section 4 that the read models answer so far, each by one call."""
+"""The questions about contact, history and alerts (SPEC section 4); `insight_questions` and `loops` have the rest."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from starlette.responses import Response
 
 from events.clock import book_now
 from events.errors import NotFound
+from events.identity import is_uuid
 from projections import contact_alerts, relation_view
+from projections.alert_explain import explain
 from projections.alert_queries import overdue_lines
+from projections.page import MAX_LIMIT
 from projections.relation_queries import attention, gaps
-from services.api.answering import list_response
-from services.api.asking import AsOf, HasParts, NoKeys, Paging, Reader, UpTo
-from services.api.relations import history_response
+from services.api.answering import json_response, list_response
+from services.api.asking import Asked, HasParts, NoKeys, Paging, Reader, UpTo
+from services.api.relations import HistoryAsked, history_response
 
-ANSWERED: Final = (1, 2, 3, 6)
+ANSWERED: Final = range(1, 11)
 
 router = APIRouter(prefix="/v1/questions", tags=["questions"])
 _alerts = Depends(UpTo(contact_alerts.PROJECTION))
@@ -69,13 +72,14 @@ async def layer_gaps(
     return list_response(request, items, page.next, {"question": 2})
 
 
-class HistoryAsked(AsOf):
+class PastAsked(HistoryAsked):
     relation: str = Field(max_length=150, description="the relation: its UUID or `<scheme>:<value>`")
+    limit: int | None = Field(50, ge=1, le=MAX_LIMIT, description="entries on a page")
 
 
 @router.get("/3", operation_id="answerQuestion3")
 async def history_of(
-    request: Request, parts: HasParts, viewer: Reader, asked: Annotated[HistoryAsked, Query()]
+    request: Request, parts: HasParts, viewer: Reader, asked: Annotated[PastAsked, Query()]
 ) -> Response:
     """What is the history of this relation at `asOf`, as known at `knownAt`?"""
     return await history_response(request, parts, viewer, asked.relation, asked, {"question": 3})
@@ -89,7 +93,24 @@ async def attention_per_tier(request: Request, parts: HasParts, viewer: Reader, 
     return list_response(request, items, None, {"question": 6})
 
 
+class WhyAsked(Asked):
+    alert: str = Field(max_length=36, description="id of the alert")
+
+
+@router.get("/10", operation_id="answerQuestion10", dependencies=[_alerts])
+async def why(parts: HasParts, viewer: Reader, asked: Annotated[WhyAsked, Query()]) -> Response:
+    """Why does this alert exist, and how fresh are its sources? In numbers and in words, with the events behind it."""
+    async with parts.reading() as conn:
+        now, silent_after = await book_now(conn), parts.settings.silent_working_days
+        found = None
+        if is_uuid(asked.alert):
+            found = await explain(conn, asked.alert, now, viewer, parts.calendar, silent_after)
+        if found is None:
+            raise NotFound("No such alert, or not one of yours.")
+        document = await parts.privacy.reveal(conn, found)
+    return json_response(document)
+
+
 @router.get("/{number}", include_in_schema=False)
 async def unanswered(number: str, viewer: Reader) -> Response:
-    answered = ", ".join(map(str, ANSWERED))
-    raise NotFound(f"This question has no answer here yet; there are answers to {answered}.")
+    raise NotFound(f"There is no such question: they are numbered {ANSWERED[0]} to {ANSWERED[-1]}.")

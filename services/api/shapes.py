@@ -78,6 +78,7 @@ class ScheduleLine(Shape):
     due_on: date | None
     overdue_on: date | None
     owner: str | None
+    conflict: bool = Field(False, description="after a merge another line for these layers stands: a person decides")
 
 
 class Satisfaction(Shape):
@@ -87,6 +88,151 @@ class Satisfaction(Shape):
     mean: float | None = Field(description="None where fewer than min_n answered")
     nps: float | None
     low_share: float | None
+    bands: list[dict[str, Any]] | None = Field(None, description="how many answers in each band")
+    trend: list[dict[str, Any]] = Field([], description="n, mean, nps and low_share of each quarter")
+    direction: Literal["up", "down", "same"] | None = Field(None, description="the last quarter against the one before")
+
+
+class Agreement(Shape):
+    agreement: str
+    type: Literal["contract", "covenant", "chain", "coalition"]
+    name: str | None
+    parties: list[Any]
+    state: Literal["coming", "running", "expired", "ended"]
+    from_: date = Field(alias="from")
+    until: date
+    ends_in_days: int | None
+    basis: str
+    frame: list[dict[str, Any]]
+    insured_share_pct: float | None
+    renewals: list[dict[str, Any]]
+    ended_on: date | None
+    evidence: list[int] = Field(description="positions")
+
+
+class Programme(Shape):
+    programme: str
+    agreement: str | None
+    name: str
+    state: Literal["coming", "running", "past"]
+    starts_on: date
+    ends_on: date
+    rag: Literal["red", "amber", "green"] | None
+    reported_on: date | None
+    stale: bool
+    red_without_decision: bool
+    indicators: list[dict[str, Any]]
+    decisions: list[dict[str, Any]]
+    evidence: list[int] = Field(description="positions")
+
+
+class RelationAgreements(Shape):
+    relation: str
+    relation_name: str
+    agreements: list[Agreement]
+    programmes: list[Programme]
+    position: int
+
+
+class ProgrammeAnswer(Shape):
+    relation: str
+    relation_name: str
+    tier: str | None
+    programme: str | None = Field(description="null: a coalition without a programme")
+    ends_on: date
+    ends_in_days: int
+    rag: Literal["red", "amber", "green"] | None
+    coalition: Agreement | None = Field(description="the agreement that it is part of")
+    evidence: list[int] = Field(description="positions")
+
+
+class Cell(Shape):
+    organisation: str = Field(description="`us`, a UUID, or the name as given where the book knows none")
+    organisation_name: str | None
+    financing_system: str | None
+    invested_cents: int
+    returned_cents: int
+    shared_cents: int
+    net_cents: int
+    role: Literal["gains", "invests", "even"]
+    periods: list[dict[str, Any]]
+    evidence: list[int] = Field(description="positions")
+
+
+class Pocket(Cell):
+    chains: list[dict[str, Any]]
+
+
+class Chain(Shape):
+    chain: str
+    name: str
+    phases: list[dict[str, Any]]
+    matrix: list[Cell]
+    baseline: list[dict[str, Any]]
+    sharing_key: list[dict[str, Any]]
+    savings: list[dict[str, Any]]
+    evidence: list[int] = Field(description="positions")
+
+
+class RelationChains(Shape):
+    relation: str
+    relation_name: str
+    chains: list[Chain]
+    position: int
+
+
+class Commitment(Shape):
+    commitment: str
+    by: Literal["us", "them"]
+    what: str | None
+    made_on: date
+    due_on: date | None
+    state: Literal["open", "fulfilled", "broken", "released"]
+    ended_on: date | None
+    late: bool
+    days_late: int
+    evidence: list[int] = Field(description="positions")
+
+
+class Promise(Commitment):
+    relation: str
+    relation_name: str
+    tier: str | None
+
+
+class RelationPartnership(Shape):
+    relation: str
+    relation_name: str
+    interests: list[dict[str, Any]]
+    performances: list[dict[str, Any]]
+    commitments: list[Commitment]
+    position: int
+
+
+class Opportunity(Shape):
+    opportunity: str
+    title: str
+    state: Literal["announced", "offered", "won", "lost"]
+    value_cents: int | None
+    announced_on: date
+    closes_on: date | None
+    decided_on: date | None
+    relation_then: dict[str, Any] | None = Field(description="the relation's state when it was won or lost")
+    evidence: list[int] = Field(description="positions")
+
+
+class Contributors(Shape):
+    contributors: list[dict[str, Any]] = Field(description="people by commercial profile and stage")
+    asked: list[dict[str, Any]] = Field(description="lines and contacts a year by tier and our layer")
+
+
+class StaffSatisfaction(Shape):
+    unit: str
+    period: str
+    n: int
+    score: float | None = Field(description="None where fewer than five answered")
+    retention_pct: float | None
+    evidence: list[int] = Field(description="positions")
 
 
 class Plan(Shape):
@@ -96,6 +242,29 @@ class Plan(Shape):
     actions_late: int
     approved_on: date | None
     age_days: int | None
+
+
+class PlanQuestion(Shape):
+    """One question of a plan as it stands in the book. Its ETag changes whenever the question does."""
+
+    relation: str
+    plan: str
+    question: str
+    answer: str | None = Field(description="null: not answered, or not for this viewer")
+    answered_on: date | None
+    department: str | None = Field(description="who published the answer; `relatieboek` for an editor over HTTP")
+    actor: str | None
+    recorded_at: datetime | None
+    version: int = Field(description="`expectedversion` for a change by an event")
+    position: int
+    etag: str
+
+
+class PlanConflict(Problem):
+    """Someone else was first: what stands now, and by which event."""
+
+    current: PlanQuestion | None = None
+    conflicting: dict[str, Any] | None = None
 
 
 class Knowledge(Shape):
@@ -121,6 +290,7 @@ class RelationSummary(Shape):
 
 
 class Relation(RelationSummary):
+    absorbed: list[str] = Field(description="the relations that merges made part of this one, sorted")
     tier_arguments: list[dict[str, Any]] | None
     contacts_by_channel: dict[str, int]
     contacts_by_layer_pair: list[LayerPair]
@@ -135,8 +305,11 @@ class Alert(Shape):
     id: str
     rule: str
     rule_version: int
+    policy_version: int | None = Field(None, description="of the contact policy that it keeps")
     relation: str
+    recorded_under: str | None = Field(None, description="relation whose history has it, where that was absorbed since")
     line: str | None
+    about: str | None = Field(None, description="what it is about where the relation has no line of its own for it")
     state: Literal["open", "resolved"]
     raised_at: datetime
     due_on: date
@@ -145,14 +318,61 @@ class Alert(Shape):
     owner: str | None
     level: int
     evidence: list[int] = Field(description="positions")
+    silent_sources: list[str] = Field([], description="departments behind it of which nothing was heard for long")
+    acknowledged_at: datetime | None = None
+    snoozed_until: date | None = None
+    snoozes: int = Field(0, description="how often it was put off")
+    escalated_at: datetime | None = None
     resolved_at: datetime | None
     resolution: str | None
+
+
+class Loop(Shape):
+    id: str
+    relation: str
+    relation_name: str | None
+    tier: str | None
+    response: str
+    instrument: str
+    anonymous: bool
+    score: float | None = Field(description="null: anonymous")
+    respondent: str | None = Field(description="null: anonymous, or not told")
+    state: Literal["open", "closed"]
+    due_on: date
+    working_days_late: int
+    level: int
+    owner: str | None
+    silent: bool
+    evidence: list[int] = Field(description="positions")
+    opened_at: datetime
+    followed_up_at: datetime | None
+    note: str | None
+    closed_at: datetime | None
+    reason: Literal["followed_up", "withdrawn", "manual"] | None
+    closing_evidence: list[int] = Field(description="positions")
+
+
+class Lack(Shape):
+    what: Literal["schedule", "board_line", "plan", "knowledge", "satisfaction"]
+    since: date | None = Field(description="first day without; null: there never was any")
+    missing: list[str] = Field(description="items of knowledge that are not there, or the first to be out of date")
+    evidence: list[int] = Field(description="positions")
+
+
+class IncompleteRelation(Shape):
+    relation: str
+    relation_name: str
+    tier: str | None
+    owner: str | None
+    lacks: list[Lack]
+    satisfaction_falling: dict[str, Any] | None = Field(description="instrument, since, before, after, evidence")
 
 
 class TimelineEntry(Shape):
     position: int
     relation: str
     relation_name: str | None
+    survivor: str | None = Field(None, description="where the relation was absorbed: whose it is now")
     type: str
     department: str | None
     occurred_at: str = Field(description="date-time with offset; of a restricted contact the date only")
@@ -162,11 +382,13 @@ class TimelineEntry(Shape):
     visibility: str
     corrects: int | None
     corrected_by: int | None
-    retracted_by: int | None
+    retracted_by: int | None = Field(description="position of the retraction, or of the withdrawal of this very fact")
+    same_as: int | None = Field(description="position of the contact that counts for this one, declared the same")
 
 
 class HistoryEntry(Shape):
     position: int
+    relation: str = Field(description="whose entry it is: of merged relations the one that it was recorded under")
     version: int
     type: str
     title: str
@@ -174,7 +396,14 @@ class HistoryEntry(Shape):
     recorded_at: datetime | None
     department: str | None
     visibility: str
+    retracted_by: int | None = Field(description="position of the withdrawal of this very entry")
     data: dict[str, Any] | None
+
+
+class Difference(Shape):
+    pointer: str = Field(description="a JSON pointer; an object in a list stands under what identifies it")
+    before: Any
+    after: Any
 
 
 class Item(Shape):

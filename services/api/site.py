@@ -15,7 +15,20 @@ from starlette.types import ASGIApp
 
 from events.errors import FieldError, Invalid, RelatieboekError
 from services import asyncapi
-from services.api import alerts, openapi, operations, page, publish, questions, relations, teams
+from services.api import (
+    alerts,
+    insight,
+    insight_questions,
+    loops,
+    openapi,
+    operations,
+    page,
+    plans,
+    publish,
+    questions,
+    relations,
+    teams,
+)
 from services.api.answering import json_response, problem_response
 from services.api.asking import NoKeys
 from services.api.edge import API_VERSION, Edge
@@ -42,7 +55,9 @@ async def asyncapi_document(_: NoKeys) -> Response:
 
 
 ROUTERS: Final = (
-    publish.router, relations.router, teams.router, alerts.router, questions.router, operations.v1, _documents,
+    publish.router, relations.router, plans.router, insight.router, teams.router, alerts.router, loops.router,
+    insight_questions.router,
+    questions.router, operations.v1, _documents,
     operations.router, page.router,
 )  # fmt: skip
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from services.cli.auditing import audit
 from services.cli.departments import department
 from services.cli.failing import DutchGroup
 from services.cli.importing import importing
 from services.cli.keeping import rejected
 from services.cli.operating import clock, rebuild, reconcile
-from services.cli.reading import alerts, history, relation, status, timeline
+from services.cli.questions import question
+from services.cli.reading import alerts, history, loops, relation, status, timeline
 from services.cli.running import migrate, serve, up
 from services.cli.schemas import schema
 from services.cli.sending import send
@@ -20,13 +22,28 @@ app = typer.Typer(
     rich_markup_mode=None, pretty_exceptions_enable=False,
 )  # fmt: skip
 
-for command in (up, serve, send, status, timeline, alerts, history, rebuild, reconcile, schema, migrate):
+for command in (
+    up,
+    serve,
+    send,
+    status,
+    timeline,
+    alerts,
+    loops,
+    history,
+    question,
+    rebuild,
+    reconcile,
+    schema,
+    migrate,
+):
     app.command()(command)
 app.add_typer(importing, name="import")
 app.add_typer(relation, name="relation")
 app.add_typer(rejected, name="rejected")
 app.add_typer(parked, name="parked")
 app.add_typer(clock, name="clock")
+app.add_typer(audit, name="audit")
 app.add_typer(department, name="department")
 
 if __name__ == "__main__":

@@ -41,23 +41,24 @@ def rebuild(
     from events.feed import StreamReader
     from projections.rebuild import Progress as Step
     from projections.rebuild import rebuild as build_anew
-    from projections.registry import PROJECTIONS, projections_of
+    from projections.registry import PROJECTIONS
+    from services.rules import own_projections
 
     name = projection.replace("-", "_")
     if name not in PROJECTIONS:
         raise SetupError(f"Onbekend leesmodel {projection}. Er zijn: {', '.join(PROJECTIONS)}.")
     settings = find(data_dir).complete()
-    models = projections_of(good_friday_free=settings.good_friday_free, lead_working_days=settings.default_lead_days)
+    models = own_projections(settings)
 
     async def run(tell: Callable[[Step], None]) -> Any:
         engine = create_async_engine(settings.database_url, hide_parameters=True)
         try:
-            async with _nats(settings, settings.nats_seed) as client:
+            async with as_user(settings, settings.nats_seed) as client:
                 return await build_anew(engine, StreamReader(client), models[name], diff_only=diff, on_progress=tell)
         finally:
             await engine.dispose()
 
-    with _bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task(name, total=None, more="")
 
         def tell(step: Step) -> None:
@@ -90,11 +91,11 @@ def reconcile(
     from events import reconcile as book
     from events.feed import StreamReader
     from projections.rebuild import rebuild as build_anew
-    from projections.registry import projections_of
+    from services.rules import own_projections
 
     settings = find(data_dir).complete()
     seed = settings.operations_nats_seed if repair else settings.nats_seed
-    known = projections_of(good_friday_free=settings.good_friday_free, lead_working_days=settings.default_lead_days)
+    known = own_projections(settings)
 
     async def run(bar: Progress) -> dict[str, Any]:
         task = bar.add_task("Vergelijken", total=None, more="grootboek en stream")
@@ -104,7 +105,7 @@ def reconcile(
 
         engine = create_async_engine(settings.database_url, hide_parameters=True)
         try:
-            async with _nats(settings, seed) as client:
+            async with as_user(settings, seed) as client:
                 if repair:
                     await book.repair(settings.database_url, client, tell)
                 found = await book.reconcile(settings.database_url, client, tell)
@@ -118,7 +119,7 @@ def reconcile(
         agree = found.agree and not any(m["rows_differ"] or m["parked"] for m in models)
         return {**document(found), "projections": models, "agree": agree}
 
-    with _bar() as bar:
+    with progress_bar() as bar:
         shown = asyncio.run(run(bar))
     if as_json:
         print_json(shown)
@@ -163,14 +164,14 @@ def advance(
         note(f"De klok stond op {before} en staat nu op {at.isoformat()}.")
 
 
-def _bar() -> Progress:
+def progress_bar() -> Progress:
     return Progress(
         TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.completed}/{task.total}"),
         TextColumn("{task.fields[more]}"), TimeElapsedColumn(), console=err(), transient=False,
     )  # fmt: skip
 
 
-def _nats(settings: Settings, seed: Any) -> Any:
+def as_user(settings: Settings, seed: Any) -> Any:
     """A NATS connection as one of the book's own users; its errors become ours."""
     from services.embedded.doors import signed_in
 

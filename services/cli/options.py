@@ -25,14 +25,14 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="Hoeveel rij
 Cursor = Annotated[str | None, typer.Option("--cursor", help="Ga verder waar de vorige lijst ophield.")]
 
 
-def day_or_moment(text: str | None) -> str | None:
+def day_or_moment(text: str | None, option: str = "--as-of") -> str | None:
     """A day or a date-time with offset, as it was given. Raises SetupError for anything else."""
-    return text if text is None or re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) else _as_given(text, "--as-of")
+    return text if text is None or re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) else _as_given(text, option)
 
 
-def position_or_moment(text: str | None) -> str | None:
+def position_or_moment(text: str | None, option: str = "--known-at") -> str | None:
     """A position or a date-time with offset, as it was given. Raises SetupError for anything else."""
-    return text if text is None or text.isdecimal() else _as_given(text, "--known-at")
+    return text if text is None or text.isdecimal() else _as_given(text, option)
 
 
 def _as_given(text: str, option: str) -> str:

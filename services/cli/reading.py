@@ -28,14 +28,21 @@ _ENTRIES: Final = (
     ("department", "Afdeling"), ("visibility", "Zichtbaar voor"), ("position", "Positie"),
 )  # fmt: skip
 _ALERTS: Final = (
-    ("relation_name", "Relatie"), ("line", "Regel"), ("state", "Stand"), ("due_on", "Uiterlijk"),
+    ("relation_name", "Relatie"), ("rule", "Signaal over"), ("line", "Regel"), ("about", "Waarover"), ("state",
+    "Stand"), ("due_on", "Uiterlijk"),
     ("overdue_on", "Te laat sinds"), ("working_days_overdue", "Werkdagen te laat"), ("owner", "Eigenaar"), ("id",
     "Signaal"),
+)  # fmt: skip
+_LOOPS: Final = (
+    ("relation_name", "Relatie"), ("instrument", "Meting"), ("score", "Score"), ("state", "Stand"), ("due_on",
+    "Uiterlijk"),
+    ("working_days_late", "Werkdagen te laat"), ("owner", "Eigenaar"), ("id", "Opvolging"),
 )  # fmt: skip
 _HISTORY: Final = (
     ("position", "Positie"), ("version", "Versie"), ("occurred_at", "Gebeurd"), ("recorded_at", "Vastgelegd"),
     ("type", "Soort"), ("department", "Afdeling"), ("data", "Inhoud"),
 )  # fmt: skip
+_DIFFERENCES: Final = (("pointer", "Veld"), ("before", "Eerst"), ("after", "Daarna"))
 _LINES: Final = (
     ("line", "Regel"), ("our_layer", "Onze laag"), ("their_layer", "Hun laag"), ("state", "Stand"), ("due_on",
     "Uiterlijk"),
@@ -67,6 +74,31 @@ def show(
         ("nps", "NPS"),
     )
     print_table("Tevredenheid", scores, document.get("satisfaction") or [])
+
+
+@relation.command("diff")
+def diff(
+    ident: Ident, as_of: AsOf = None, known_at: KnownAt = None,
+    with_as_of: Annotated[
+        str | None, typer.Option("--with-as-of", help="Vergelijk met hoe het op dit moment was.")
+    ] = None,
+    with_known_at: Annotated[
+        str | None, typer.Option("--with-known-at", help="Vergelijk met hoe het boek het toen wist.")
+    ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(help="Wat je vergelijkt: relation, agreements, chain, partnership, satisfaction, plan."),
+    ] = None,
+    json: Json = False, data_dir: DataDir = None,
+) -> None:  # fmt: skip
+    """Toon per veld wat er verschilt tussen twee momenten. Wat je weglaat, is nu."""
+    document = find(data_dir).get(
+        f"/v1/relations/{quote(ident, safe=':')}/difference",
+        asOf=day_or_moment(as_of), knownAt=position_or_moment(known_at),
+        withAsOf=day_or_moment(with_as_of, "--with-as-of"),
+        withKnownAt=position_or_moment(with_known_at, "--with-known-at"), view=view,
+    )  # fmt: skip
+    _list("Verschillen", _DIFFERENCES, document, json)
 
 
 @relation.command("list")
@@ -110,13 +142,33 @@ def alerts(
     owner: Annotated[str | None, typer.Option(help="Alleen van deze medewerker.")] = None,
     team: Annotated[str | None, typer.Option(help="Alleen van dit team.")] = None,
     tier: Annotated[str | None, typer.Option(help="Alleen van relaties met deze klasse.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Alleen van deze regel, zoals contact_overdue.")] = None,
     limit: Limit = 50, cursor: Cursor = None, json: Json = False, data_dir: DataDir = None,
 ) -> None:  # fmt: skip
-    """Toon de signalen over contact dat te laat is."""
+    """Toon de signalen: contact dat te laat is, en wat verder een mens nodig heeft."""
+    from projections.rule_names import rule_name
+
     document = find(data_dir).get(
-        "/v1/alerts", state=state, owner=owner, team=team, tier=tier, limit=limit, cursor=cursor
+        "/v1/alerts", state=state, owner=owner, team=team, tier=tier, rule=rule, limit=limit, cursor=cursor
     )
+    if not json:
+        for item in document["items"]:
+            item["rule"] = rule_name(item["rule"], item["about"], "nl")
     _list("Signalen", _ALERTS, document, json)
+
+
+def loops(
+    state: Annotated[str | None, typer.Option(help="Alleen met deze stand: open, late, closed.")] = None,
+    of: Annotated[str | None, typer.Option("--relation", help="Alleen van deze relatie.")] = None,
+    team: Annotated[str | None, typer.Option(help="Alleen van dit team.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Alleen van deze medewerker.")] = None,
+    limit: Limit = 50, cursor: Cursor = None, json: Json = False, data_dir: DataDir = None,
+) -> None:  # fmt: skip
+    """Toon de lage scores die nog een vervolg moeten krijgen, of kregen."""
+    document = find(data_dir).get(
+        "/v1/loops", state=state, relation=of, team=team, owner=owner, limit=limit, cursor=cursor
+    )
+    _list("Opvolgingen", _LOOPS, document, json)
 
 
 def history(

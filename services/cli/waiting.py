@@ -14,11 +14,12 @@ from events.errors import SetupError
 from events.privacy import unseal
 from events.tables import parked as parked_events
 from projections.parking import Parked, list_parked, retry_parked
-from projections.registry import PROJECTIONS, projections_of
+from projections.registry import PROJECTIONS
 from services.cli.console import note, print_json, print_table
 from services.cli.instance import Instance, find
 from services.cli.keeping import ForDepartment, engine_of, plain
 from services.cli.options import DataDir, Json, Limit
+from services.rules import own_projections
 from services.send import connected, send
 
 parked = typer.Typer(help="Wat wacht op iets dat nog moet komen.", no_args_is_help=True, rich_markup_mode=None)
@@ -79,7 +80,7 @@ def retry_all_parked(
     async def run() -> dict[str, Any]:
         instance = find(data_dir)
         rules = instance.complete()
-        models = projections_of(good_friday_free=rules.good_friday_free, lead_working_days=rules.default_lead_days)
+        models = own_projections(rules)
         engine = engine_of(instance)
         try:
             tried = await _wake_intake(engine, instance) if projection is None and relation is None else 0

@@ -149,6 +149,14 @@ def _plan(story: Story, accounts: list[Account]) -> None:
             "channel": "meeting", "ours": [{"employee": employee(account.team, layer), "layer": layer}],
             "theirs": [_their(account, layer)],
         }, logged)  # fmt: skip
+        if number % 8 == 1:
+            later = starts + timedelta(days=7)
+            moved = story.moment(story.workday(1)) - timedelta(hours=2)
+            story.tell("zorgverkoop", "contact.rescheduled.v1", account.relation, {
+                "contact": contact, "starts_at": later.isoformat(),
+                "ends_at": (later + timedelta(hours=1)).isoformat(), "reason": "Agenda van de wethouder",
+                "occurred_at": moved.isoformat(),
+            }, moved)  # fmt: skip
         if number % 8 == 0:
             off = story.moment(story.workday(1)) - timedelta(hours=1)
             story.tell("zorgverkoop", "contact.cancelled.v1", account.relation, {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 from services.demo.institution import employee
+from services.demo.institution_wide import quarter_before, tell_reports
 from services.demo.story import Story
 from services.demo.structure import Account
 
@@ -70,13 +71,21 @@ def tell_insight(story: Story, accounts: list[Account]) -> None:
             _plan(story, account, year)
         _promises(story, account)
         _scores(story, account, nps, csat)
+    strategic = [a for a in accounts if a.tier == "A"]
+    for number, account in enumerate(strategic):
+        _reports(story, account, number)
+    _disappoint(story, strategic[0], nps)
+    tell_reports(story, nps)
 
 
 def _knowledge(story: Story, account: Account) -> None:
     random = story.random
-    for item in random.sample(list(ITEMS), random.randrange(9, 13) if account.tier == "A" else random.randrange(1, 5)):
+    # Of half of the A relations all is known and fresh; the others lack an item, or have one that is stale.
+    whole = account.tier == "A" and story.number("knowledge of A") % 2 == 0
+    count = len(ITEMS) if whole else random.randrange(9, 13) if account.tier == "A" else random.randrange(1, 5)
+    for item in random.sample(list(ITEMS), count):
         department, text = ITEMS[item]
-        on = story.day(random.randrange(20, 380))
+        on = story.day(random.randrange(20, 250 if whole else 380))
         story.tell(department, "knowledge.item_recorded.v1", account.relation, {
             "item": item, "text": text, "valid_until": (on + timedelta(days=300)).isoformat(),
             "occurred_on": on.isoformat(),
@@ -88,6 +97,7 @@ def _plan(story: Story, account: Account, year: str) -> None:
     begun = story.day(random.randrange(200, 330))
     about: dict[str, Any] = {"plan": year}
     complete = random.random() < 0.65
+    _draft(story, account, year, begun)
     for number, answer in enumerate(_ANSWERS, start=1):
         if not complete and number > random.randrange(4, 9):
             break
@@ -98,16 +108,79 @@ def _plan(story: Story, account: Account, year: str) -> None:
     agreed = begun + timedelta(days=40)
     for number, what in enumerate(_ACTIONS[: random.randrange(1, 4)], start=1):
         action = f"a-{number}"
+        due = agreed + timedelta(days=random.randrange(60, 300))
         story.tell("zorgverkoop", "plan.action_agreed.v1", account.relation, about | {
             "action": action, "what": what, "owner": employee(account.team, "tactical_management"),
-            "due_on": (agreed + timedelta(days=random.randrange(60, 300))).isoformat(),
-            "occurred_on": agreed.isoformat(),
+            "due_on": due.isoformat(), "occurred_on": agreed.isoformat(),
         }, agreed)  # fmt: skip
+        _finish(story, account, about | {"action": action}, due)
     if complete:
         approved = begun + timedelta(days=50)
         story.tell(
             "zorgverkoop", "plan.approved.v1", account.relation, about | {"occurred_on": approved.isoformat()}, approved
         )
+
+
+def _draft(story: Story, account: Account, year: str, on: date) -> None:
+    """The plan is begun; it takes the place of last year's, where there was one."""
+    before = str(int(year) - 1)
+    for plan, drafted in ((before, on - timedelta(days=60)), (year, on)):
+        story.tell("zorgverkoop", "plan.drafted.v1", account.relation, {
+            "plan": plan, "template": "tien-vragen", "horizon_on": f"{int(plan) + 3}-12-31",
+            "occurred_on": drafted.isoformat(),
+        }, drafted)  # fmt: skip
+    story.tell("zorgverkoop", "plan.superseded.v1", account.relation, {
+        "plan": before, "by": year, "occurred_on": (on + timedelta(days=1)).isoformat(),
+    }, on + timedelta(days=1))  # fmt: skip
+
+
+def _finish(story: Story, account: Account, about: dict[str, Any], due: date) -> None:
+    """Most actions that are due were done; some got a later day, some were dropped, and some are late."""
+    if due >= story.today:
+        return
+    turn = story.number("action due") % 5
+    if turn == 0:
+        return
+    on = due - timedelta(days=3)
+    if turn == 1:
+        story.tell("zorgverkoop", "plan.action_deferred.v1", account.relation, about | {
+            "due_on": story.day(-30).isoformat(), "reason": "Wacht op cijfers", "occurred_on": on.isoformat(),
+        }, on)  # fmt: skip
+        return
+    how = "dropped" if turn == 2 else "completed"
+    more = {"reason": "Niet meer nodig na het nieuwe beleidsplan"} if how == "dropped" else {}
+    story.tell("zorgverkoop", f"plan.action_{how}.v1", account.relation, about | more | {
+        "occurred_on": on.isoformat(),
+    }, on)  # fmt: skip
+
+
+def _reports(story: Story, account: Account, number: int) -> None:
+    """Complaints and outcomes of the last four quarters, as totals."""
+    for quarter in range(1, 5):
+        on = story.workday(390 - 90 * quarter)
+        period = quarter_before(on)
+        count = (number + quarter) % 5
+        story.tell("kwaliteit", "satisfaction.complaints_reported.v1", account.relation, {
+            "period": period, "count": count, "resolved": max(0, count - quarter % 2), "occurred_on": on.isoformat(),
+        }, on)  # fmt: skip
+        story.tell("kwaliteit", "satisfaction.outcome_reported.v1", account.relation, {
+            "indicator": "waiting_time", "period": period, "value": 34.5 - 2 * quarter + number % 7, "n": 60 + number,
+            "occurred_on": on.isoformat(),
+        }, on)  # fmt: skip
+        story.tell("kwaliteit", "satisfaction.outcome_reported.v1", account.relation, {
+            "indicator": "referrals", "period": period, "value": 40 + 3 * quarter + number,
+            "occurred_on": on.isoformat(),
+        }, on)  # fmt: skip
+
+
+def _disappoint(story: Story, account: Account, nps: str) -> None:
+    """A low score of yesterday, with the name of who gave it: the book opens a loop for it."""
+    layer, person = next(iter(account.persons.items()))
+    on = story.workday(1)
+    story.tell("kwaliteit", "satisfaction.scored.v1", account.relation, {
+        "response": "kw-laag-1", "instrument": nps, "score": 3, "layer": layer, "anonymous": False,
+        "respondent": person, "comment": "Drie keer gebeld over dezelfde vraag.", "occurred_on": on.isoformat(),
+    }, on)  # fmt: skip
 
 
 def _promises(story: Story, account: Account) -> None:
@@ -120,7 +193,7 @@ def _promises(story: Story, account: Account) -> None:
         story.tell(department, "commitment.made.v1", account.relation, {
             "commitment": commitment, "by": by, "what": what, "due_on": due.isoformat(), "occurred_on": on.isoformat(),
         }, on)  # fmt: skip
-        if due < story.today and random.random() < 0.75:
+        if due < story.today and random.random() < 0.9:
             kept = "fulfilled" if random.random() < 0.85 else "broken"
             story.tell(department, f"commitment.{kept}.v1", account.relation, {
                 "commitment": commitment, "occurred_on": due.isoformat(),
@@ -144,6 +217,21 @@ def _scores(story: Story, account: Account, nps: str, csat: str) -> None:
             if random.random() < 0.4:
                 data["comment"] = random.choice(_COMMENTS)
         story.tell("kwaliteit", "satisfaction.scored.v1", account.relation, data, on)
+        if score <= (6 if top == 10 else 2):
+            _follow_up(story, account, on)
+
+
+def _follow_up(story: Story, account: Account, on: date) -> None:
+    """After most low scores somebody calls within two days; the topic tells the book what the call was for."""
+    at = story.moment(story.workday((story.today - on).days - 2))
+    if story.number("low score") % 7 == 0 or at >= story.now:
+        return
+    story.tell("kwaliteit", "contact.held.v1", account.relation, {
+        "contact": f"kw-o{story.number(f'follow-up {account.relation.key}')}", "occurred_at": at.isoformat(),
+        "duration_min": 10, "channel": "phone", "activity": "conversation", "topics": ["opvolging"],
+        "ours": [{"employee": employee(account.team, "professional"), "layer": "professional"}],
+        "theirs": [{"layer": "professional"}], "summary": "Gebeld na de enquête en een afspraak gemaakt.",
+    }, at)  # fmt: skip
 
 
 def _nps(name: str) -> dict[str, Any]:

@@ -27,12 +27,18 @@ class Department:
 DEPARTMENTS: Final = (
     Department(
         "zorgverkoop",
-        ("relation.*", "counterpart.*", "team.*", "contributor.*", "contact.*", "note.*", "schedule.*", "knowledge.*",
-         "plan.*", "commitment.*", "opportunity.*", "agreement.*"),
+        ("relation.*", "counterpart.*", "team.*", "contributor.*", "employee.*", "contact.*", "note.*", "schedule.*",
+         "knowledge.*", "matrix.*", "plan.*", "commitment.*", "partnership.*", "opportunity.*", "agreement.*",
+         "programme.*", "chain.*", "correction.*"),
     ),
-    Department("communicatie", ("relation.registered", "contact.*", "note.*", "knowledge.*", "commitment.*")),
-    Department("kwaliteit", ("satisfaction.*", "contact.*", "note.*", "knowledge.*")),
-    Department("finance", ("knowledge.*", "contact.*", "note.*", "commitment.*", "agreement.*")),
+    Department(
+        "communicatie",
+        ("relation.registered", "contact.*", "note.*", "knowledge.*", "commitment.*", "correction.*"),
+    ),
+    Department("kwaliteit", ("satisfaction.*", "contact.*", "note.*", "knowledge.*", "correction.*")),
+    Department(
+        "finance", ("knowledge.*", "contact.*", "note.*", "commitment.*", "agreement.*", "chain.*", "correction.*")
+    ),
 )  # fmt: skip
 
 

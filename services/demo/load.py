@@ -17,9 +17,13 @@ from events.clock import book_now
 from events.errors import SetupError
 from events.recorded import AMSTERDAM
 from events.tables import entry
+from services.demo.affairs import tell_affairs
+from services.demo.chains import tell_chain
+from services.demo.coalition import tell_coalition
 from services.demo.contacts import tell_contacts
 from services.demo.insight import tell_insight
 from services.demo.institution import Department
+from services.demo.mergers import tell_mergers
 from services.demo.story import Story
 from services.demo.structure import tell_structure
 from services.embedded.credentials import read
@@ -78,12 +82,17 @@ def demo_events(now: datetime, institution: str) -> Parts:
     story.told[0].event["time"] = now.isoformat()
     tell_insight(story, accounts)
     tell_contacts(story, accounts)
+    tell_mergers(story)
+    tell_coalition(story, accounts)
+    tell_chain(story, accounts)
+    tell_affairs(story, accounts)
     # Schedules go last: were they known before a year of contacts, each line would be overdue for a moment.
     schedules = [t.event for t in story.told if ".schedule." in t.event["type"]]
     first = [t.event for t in story.told[:structure] if ".schedule." not in t.event["type"]]
     rest = sorted(story.told[structure:], key=lambda t: t.at)
     parts: Parts = [("zorgverkoop", first)]
-    for department in ("kwaliteit", "communicatie", "finance", "zorgverkoop"):
+    # Zorgverkoop first: what the others mend, count or divide is there by then.
+    for department in ("zorgverkoop", "kwaliteit", "communicatie", "finance"):
         parts.append((department, [t.event for t in rest if t.department == department]))
     if now.year > _WABO_ENDS_YEAR:
         parts.append((wabo_mapping().department, wabo_events()))

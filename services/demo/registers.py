@@ -6,6 +6,8 @@ import csv
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
@@ -51,6 +53,33 @@ class Relation:
         if self.parent is not None:
             data["parent"] = self.parent
         return data
+
+
+@dataclass(frozen=True, slots=True)
+class Merger:
+    """A former municipality, the key of the one in which it went on, and since when (data/README.md)."""
+
+    absorbed: Relation
+    survivor: str
+    on: date
+
+
+@cache
+def mergers() -> tuple[Merger, ...]:
+    """The municipalities of the region table of 2020 that are gone from the list of 2023, in order of their end."""
+    region_of = {r["Zorgkantoorcode"]: _titled(r["Zorgkantoor"]) for r in _read("zorgkantoorregios.csv")}
+    found = [
+        Merger(
+            Relation(
+                row["gemcode"].replace("GM", "gm"), "municipality", f"Gemeente {row['naam']}", "gemeentecode",
+                row["gemcode"].removeprefix("GM"), region_of[row["zorgkantoorcode"]],
+            ),
+            row["opgegaan_in"].replace("GM", "gm"),
+            date.fromisoformat(row["per"]),
+        )
+        for row in _read("herindelingen.csv")
+    ]  # fmt: skip
+    return tuple(sorted(found, key=lambda m: m.on))
 
 
 def slug(text: str) -> str:

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from services.demo.institution import FUNCTIONS, LAYERS, TEAMS, Team, employee, made_up_name, members
+from services.demo.institution_wide import tell_people, tell_policies
+from services.demo.mergers import known_since, tell_former
 from services.demo.registers import Relation, relations
 from services.demo.story import Story
 
@@ -33,6 +35,7 @@ class Line:
     channels: tuple[str, ...] | None
     quota: bool
     neglected: bool
+    their_person: str | None = None
 
 
 @dataclass(slots=True)
@@ -64,9 +67,11 @@ def tell_structure(story: Story) -> list[Account]:
                 data["role"] = "lead"
             story.tell(ZORGVERKOOP, "team.member_joined.v1", None, data, start)
     for relation in everyone:
-        story.tell(
-            ZORGVERKOOP, "relation.registered.v1", relation, relation.data | {"occurred_on": start.isoformat()}, start
-        )
+        on = known_since(relation) or start
+        story.tell(ZORGVERKOOP, "relation.registered.v1", relation, relation.data | {"occurred_on": on.isoformat()}, on)
+    tell_former(story)
+    tell_policies(story, start)
+    tell_people(story, start)
     accounts = _choose(story, everyone)
     for account in accounts:
         _tell_account(story, account)
@@ -97,6 +102,9 @@ def _tell_account(story: Story, account: Account) -> None:
     chosen = random.sample(_EVIDENCE, 2 if account.tier == "A" else 1)
     tier["arguments"] = [{"criterion": c, "evidence": e.format(n=random.randrange(4, 19))} for c, e in chosen]
     story.tell(ZORGVERKOOP, "relation.tier_assigned.v1", relation, tier, on)
+    if account.tier == "A":
+        owner = {"employee": employee(account.team, "senior_management"), "occurred_on": day}
+        story.tell(ZORGVERKOOP, "relation.owner_assigned.v1", relation, owner, on)
     for layer in LAYERS if account.tier == "A" else LAYERS[2:]:
         person = f"p-{relation.key}-{LAYERS.index(layer) + 1}"
         account.persons[layer] = person
@@ -105,6 +113,11 @@ def _tell_account(story: Story, account: Account) -> None:
             "layer": layer, "decision_role": _ROLES[LAYERS.index(layer)], "occurred_on": day,
         }, on)  # fmt: skip
     _tell_schedule(story, account)
+
+
+def relation_leaves(account: Account) -> bool:
+    """Whether the person named on its board line leaves: so of one municipality with tier A in the north."""
+    return account.tier == "A" and account.team.team == "wmo-noordoost" and "board" in account.persons
 
 
 def _tell_schedule(story: Story, account: Account) -> None:
@@ -125,12 +138,14 @@ def _tell_schedule(story: Story, account: Account) -> None:
             ("professional", {"mode": "quota", "times": 1, "per": random.choice(("quarter", "half_year"))}, 80, None),
         ]
     on = story.day(STARTED_DAYS_AGO - 25)
+    # Of one relation the line on the board names a person; who leaves later: see `affairs`.
+    named = account.persons["board"] if relation_leaves(account) else None
     for layer, cadence, every_days, channels in shapes:
         made = Line(
             line=f"l-{LAYERS.index(layer) + 1}", layer=layer, owner=employee(account.team, layer),
             every_days=every_days,
             grace=10 if layer == "board" else 5, channels=channels, quota=cadence["mode"] == "quota",
-            neglected=random.random() < 0.22,
+            neglected=random.random() < 0.22, their_person=named if layer == "board" else None,
         )  # fmt: skip
         account.lines.append(made)
         data: dict[str, Any] = {
@@ -140,6 +155,8 @@ def _tell_schedule(story: Story, account: Account) -> None:
         }  # fmt: skip
         if channels is not None:
             data["channels"] = list(channels)
+        if made.their_person is not None:
+            data["their_person"] = made.their_person
         story.tell(ZORGVERKOOP, "schedule.line_set.v1", account.relation, data, on)
     last = account.lines[-1]
     roll = random.random()

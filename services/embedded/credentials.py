@@ -56,6 +56,7 @@ class Internal(_Part):
     service_seed: str = Field(repr=False)
     relay_seed: str = Field(repr=False)
     operations_seed: str = Field(repr=False)
+    notary_key: str = Field(repr=False)
     postgres_port: int | None = None
     nats_port: int | None = None
 
@@ -76,6 +77,7 @@ class Internal(_Part):
             service_seed=given(settings.nats_seed, new_seed),
             relay_seed=given(settings.relay_nats_seed, new_seed),
             operations_seed=given(settings.operations_nats_seed, new_seed),
+            notary_key=given(settings.notary_key, lambda: secrets.token_hex(32)),
         )
 
 

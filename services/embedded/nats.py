@@ -3,7 +3,8 @@
 Every department has an account of its own, and everything of the book lives in account BOOK. Permissions alone are
 not enough: with everyone in one account, `inbox.x.y` published with the reply subject `relatieboek.z` makes JetStream
 itself publish its acknowledgement there, and a push consumer delivers wherever its maker says. Across accounts a reply
-only ever arrives with the asker. So a department imports exactly: `submit.<d>`, `inbox.<d>.>` and `verdicts.<d>`, and
+only ever arrives with the asker. So a department imports exactly: `submit.<d>`, `inbox.<d>.>`, `verdicts.<d>` and
+`live.checkpoints`, and
 one ready-made pull consumer `<d>` on stream `VERDICTS_<d>`, whose calls it finds under `book.API` (a `$JS.API` import
 would be answered by its own account too). It cannot make consumers: one that pushes could be pointed at the book.
 """
@@ -50,16 +51,20 @@ _DESTRUCTIVE: Final = [
         "STREAM.CREATE.RELATIEBOEK", "ACCOUNT.>", "SERVER.>", "META.>", "STREAM.LEADER.>", "STREAM.PEER.>",
     )
 ]  # fmt: skip
+# Who keeps what comes here can tell later whether the book was rewritten.
+CHECKPOINTS: Final = "live.checkpoints"
 _SERVICE: Final = {
     "publish": {
         "allow": [
-            "submit.>", "inbox.>", "verdicts.>", "live.>", "health.>", "_R_.>", "_INBOX.>", "_INBOX_service.>",
-            "_INBOX_relay.>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>",
+            "submit.>", "inbox.>", "verdicts.>", "live.>", "health.>", "notary.>", "_R_.>", "_INBOX.>",
+            "_INBOX_service.>", "_INBOX_relay.>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>",
         ],
         "deny": ["relatieboek.>", *_DESTRUCTIVE],
     },
     "subscribe": {
-        "allow": ["submit.>", "verdicts.>", "live.>", "health.>", "relatieboek.>", "_INBOX.>", "_INBOX_service.>"]
+        "allow": [
+            "submit.>", "verdicts.>", "live.>", "health.>", "notary.>", "relatieboek.>", "_INBOX.>", "_INBOX_service.>",
+        ]
     },
 }  # fmt: skip
 _RELAY: Final = {
@@ -114,6 +119,7 @@ def _exports(department: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]
         own_names.append(own)
         imports.append({"service": {"account": BOOK, "subject": call}, "to": own})
     imports.append({"stream": {"account": BOOK, "subject": f"verdicts.{department}"}})
+    imports.append({"stream": {"account": BOOK, "subject": CHECKPOINTS}})
     return exports, imports, [*plain, *own_names]
 
 
@@ -126,9 +132,11 @@ def accounts(keys: Keys, departments: Mapping[str, str]) -> dict[str, Any]:
         exports += exported
         permissions = {
             "publish": {"allow": publish},
-            "subscribe": {"allow": [f"{inbox_prefix(department)}.>", f"verdicts.{department}"]},
+            "subscribe": {"allow": [f"{inbox_prefix(department)}.>", f"verdicts.{department}", CHECKPOINTS]},
         }
         every[department] = {"users": [{"nkey": key, "permissions": permissions}], "imports": imports}
+    if departments:
+        exports.append({"stream": CHECKPOINTS, "accounts": sorted(departments)})
     users = [
         {"nkey": keys.service, "permissions": _SERVICE},
         {"nkey": keys.relay, "permissions": _RELAY},

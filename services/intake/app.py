@@ -81,7 +81,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
         except Unavailable as error:
             context.state.set("paused", error.what)
         await departments.refresh()
-        inboxes = Inboxes(context.broker, desk, departments, Stream(context.nats, replicas=settings.replicas))
+        inboxes = Inboxes(context, desk, departments, Stream(context.nats, replicas=settings.replicas))
         context.run(desk.commit(), name="commit")
         context.run(desk.relay(), name="relay")
         context.run(inboxes.watch(), name="inboxes")
@@ -97,4 +97,4 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
             await relay.close()
             await relay_nc.close()
 
-    return setup, lambda broker, _: open_submit(broker, desks)
+    return setup, lambda broker, context: open_submit(broker, context, desks)

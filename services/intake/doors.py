@@ -23,19 +23,22 @@ from nats.js.errors import Error as JetStreamError
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from events.errors import FieldError, Unavailable
+from events.errors import FieldError, Invalid, Unavailable
 from events.relay import Relay
 from events.stream import Stream
 from events.tables import outbox
 from events.verdict import Verdict, problem
+from services.answering import busy
 from services.intake.departments import OWN, Departments
 from services.intake.desk import Desk
+from services.strict_json import read_array
+from services.wiring import Context
 
 log = structlog.get_logger(__name__)
 
 MOST_EVENTS: Final = 1_000
 MOST_BYTES: Final = 4 << 20
-_AT_ONCE: Final = 1_000
+_AT_ONCE: Final = 5_000
 _INBOX_AHEAD: Final = 2_000
 _RETRY_S: Final = 1.0
 
@@ -45,17 +48,34 @@ async def as_it_came(message: Any) -> Any:
     return message.raw_message
 
 
-def open_submit(broker: NatsBroker, desk: list[Desk]) -> None:
+def open_submit(broker: NatsBroker, context: Context, desk: list[Desk]) -> None:
     """The request door, for every department at once. `desk` is filled before the subscriber starts.
 
-    A core request knows no acknowledgement: the reply is one, hence MANUAL.
+    A core request knows no acknowledgement: the reply is one, hence MANUAL. The subscriber only takes the request; its
+    answer waits for the batch beside it and goes out by itself, at a quarter of the cost of FastStream's own workers
+    and replies. At most `_AT_ONCE` requests wait; who comes then hears `busy`.
     """
 
-    @broker.subscriber(
-        "submit.*", queue="intake", max_workers=_AT_ONCE, decoder=as_it_came, ack_policy=AckPolicy.MANUAL
-    )
-    async def submit(message: Any) -> bytes:
-        return await answer(desk[0], message)
+    @broker.subscriber("submit.*", queue="intake", decoder=as_it_came, ack_policy=AckPolicy.MANUAL, no_reply=True)
+    async def submit(message: Any) -> None:
+        if len(context.owed) >= _AT_ONCE:
+            await message.respond(busy(message.data))
+        else:
+            context.owe(_reply(desk[0], message))
+
+
+async def _reply(desk: Desk, message: Msg) -> None:
+    try:
+        body = await answer(desk, message)
+    except Exception as error:
+        log.error("submit failed", exc_info=error)
+        body = busy(message.data)
+    if not message.reply:
+        return
+    try:
+        await message.respond(body)
+    except NatsError as error:
+        log.warning("verdict not sent", exc_info=error)
 
 
 async def answer(desk: Desk, message: Msg) -> bytes:
@@ -64,8 +84,8 @@ async def answer(desk: Desk, message: Msg) -> bytes:
     if message.data.lstrip()[:1] != b"[":
         return orjson.dumps((await desk.submit(department, [message.data]))[0].as_json())
     try:
-        events: list[Any] = orjson.loads(message.data)
-    except orjson.JSONDecodeError:
+        events = read_array(message.data)
+    except Invalid:
         return orjson.dumps((await desk.submit(department, [message.data]))[0].as_json())
     if len(events) > MOST_EVENTS or len(message.data) > MOST_BYTES:
         detail = f"{len(events)} events in {len(message.data)} bytes; at most {MOST_EVENTS} and {MOST_BYTES} at once"
@@ -77,10 +97,10 @@ async def answer(desk: Desk, message: Msg) -> bytes:
 class Inboxes:
     """One JetStream subscriber per department, opened when the department appears."""
 
-    def __init__(self, broker: NatsBroker, desk: Desk, departments: Departments, stream: Stream) -> None:
-        self._broker, self._desk, self._departments, self._stream = broker, desk, departments, stream
+    def __init__(self, context: Context, desk: Desk, departments: Departments, stream: Stream) -> None:
+        self._context, self._desk, self._departments, self._stream = context, desk, departments, stream
+        self._broker = context.broker
         self._open: set[str] = set()
-        self._handling: set[asyncio.Task[None]] = set()
 
     async def watch(self) -> None:
         """Opens the door of each department, old and new, for as long as the service lives."""
@@ -104,9 +124,7 @@ class Inboxes:
 
         async def take(message: Any) -> None:
             # Not awaited: the next message joins the same batch. JetStream holds back beyond max_ack_pending.
-            task = asyncio.create_task(self._handle(department, message))
-            self._handling.add(task)
-            task.add_done_callback(self._handling.discard)
+            self._context.owe(self._handle(department, message))
 
         subscriber(take)
         await subscriber.start()

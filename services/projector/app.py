@@ -1,4 +1,4 @@
-"""The services relation-view and team-timeline: nothing but their projection."""
+"""The services relation-view and team-timeline, nothing but their projection; and insight, which has four."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from projections.folding import Limits
-from projections.registry import PROJECTIONS
-from services.projecting import projecting
+from projections.registry import INSIGHT, PROJECTIONS
+from services.projecting import projecting, projecting_all
 from services.settings import Settings
 from services.wiring import Context, run_service
 
@@ -25,4 +25,15 @@ def main(settings: Settings, name: str) -> None:
 async def _setup(context: Context, *, name: str) -> AsyncGenerator[None]:
     limits = Limits(batch=context.settings.feed_batch)
     async with projecting(context, PROJECTIONS[name], limits=limits):
+        yield
+
+
+def insight(settings: Settings) -> None:
+    """Runs the service `insight`: the read models of rare facts, each with a checkpoint of its own, in one process."""
+    run_service(settings, "insight", setup=_setup_insight)
+
+
+@asynccontextmanager
+async def _setup_insight(context: Context) -> AsyncGenerator[None]:
+    async with projecting_all(context, INSIGHT, limits=Limits(batch=context.settings.feed_batch)):
         yield

@@ -17,7 +17,7 @@ import psutil
 
 from services.embedded.engine import free_port
 
-SERVICES = ("intake", "relation-view", "contact-alerts", "team-timeline", "api")
+SERVICES = ("intake", "relation-view", "contact-alerts", "workflows", "team-timeline", "insight", "api")
 Json = dict[str, Any]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from events.catalog import TYPES, EventType, json_schema
-from events.fields import QUESTION_FORM, SLUG_FORM, TIER_FORM, WORDS_FORM
+from events.fields import EVENT_ID_FORM, PERIOD_FORM, QUESTION_FORM, SLUG_FORM, SOURCE_FORM, TIER_FORM, WORDS_FORM
 from events.identifiers import UUID_FORM
 from events.rules import RULES
 
@@ -37,7 +37,17 @@ _FORMS: Final = {
     QUESTION_FORM: "`1` to `10`, or a key",
     SLUG_FORM: "name in lower case",
     WORDS_FORM: "text",
+    PERIOD_FORM: "`2026`, `2026-H1`, `2026-Q3` or `2026-07`",
+    SOURCE_FORM: "source of an event",
+    EVENT_ID_FORM: "id of an event",
 }
+_SUBJECTS: Final = {
+    "organisation": "The subject is `organisation`",
+    "relation": "The subject is a relation",
+    "either": "The subject is that of the event that it is about",
+}
+# Parked too until later facts make it true.
+_NOT_YET: Final = frozenset({"plan.approved", "chain.savings_distributed"})
 _MARKS: Final = {"person": "°", "employee": "°", "person_text": "°", "free_text": "†"}
 
 
@@ -55,12 +65,12 @@ def page() -> str:
 
 def _section(event_type: EventType) -> str:
     schema = json_schema(event_type.name)
-    about = "the subject is `organisation`" if event_type.about == "organisation" else "the subject is a relation"
+    about = _SUBJECTS[event_type.about]
     rows = "\n".join(_rows(schema, schema.get("$defs", {}), ""))
     example = json.loads((GOLDEN / f"{event_type.name}.json").read_text())["data"]
     return (
         f"\n### {event_type.name}\n\n{schema['description']}\n\n"
-        f"{about[0].upper()}{about[1:]}.{_rule(event_type)}\n\n"
+        f"{about}.{_rule(event_type)}\n\n"
         f"| field of `data` | form | must | what it is |\n|---|---|---|---|\n{rows}\n\n"
         f"```json\n{json.dumps(example, ensure_ascii=False)}\n```\n"
     )
@@ -69,15 +79,18 @@ def _section(event_type: EventType) -> str:
 def _rule(event_type: EventType) -> str:
     rule = RULES[event_type.kind]
     waits = list(dict.fromkeys(need.code for need in rule.needs))
-    if event_type.kind == "plan.approved":
+    if event_type.kind == "contact.declared_same":
+        waits.append("unknown_contact")
+    if event_type.kind in _NOT_YET:
         waits.append("not_yet")
     held = list(dict.fromkeys(key.partition(":")[0] for key in (*rule.touches, *rule.guards)))
     said = f" Waits for {', '.join(f'`{code}`' for code in waits)}." if waits else ""
     if rule.once is not None:
-        said += " Its id is used once in a relation (`id_taken`)."
+        where = "a relation" if event_type.about == "relation" else "the institution"
+        said += f" Its id is used once in {where} (`id_taken`)."
     if held:
         said += f" `expectedversion`: {', '.join(held)}."
-    if event_type.family == "alert":
+    if event_type.family in ("alert", "loop", "person"):
         said += " Written by the book's own services only."
     return said
 

@@ -14,6 +14,9 @@ from events.upcasts import UPCASTS
 from tests.golden.schema_changes import STORED, breaks
 from tests.samples import GOLDEN, golden
 
+# Fields that exclude one that the golden event has; `test_contracts` gives an event with each.
+ELSE = {"alert.raised.v1": {"about"}}
+
 KINDS = sorted(file.stem.removeprefix(TYPE_PREFIX) for file in GOLDEN.glob("*.json"))
 
 
@@ -42,7 +45,7 @@ def test_a_golden_event_is_taken(kind: str) -> None:
 def test_a_golden_event_names_every_field(kind: str) -> None:
     """A new optional field goes into the golden event too, so that it is read for ever from then on."""
     schema = json_schema(TYPE_PREFIX + kind)
-    assert _golden(kind)["data"].keys() == schema["properties"].keys()
+    assert _golden(kind)["data"].keys() == schema["properties"].keys() - ELSE.get(kind, set())
 
 
 @pytest.mark.parametrize("kind", KINDS)

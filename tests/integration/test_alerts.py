@@ -2,120 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-import orjson
 import pytest
 import pytest_asyncio
-from sqlalchemy import delete, insert, text, update
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from events import ledger, tables
-from events.append import Ledger
+from events import ledger
 from events.errors import Invalid
-from events.privacy import Privacy
+from projections.alert_explain import explain
 from projections.alert_queries import list_alerts, overdue_lines, show_alert
-from projections.contact_alerts import PROJECTION
-from projections.rows import fold
-from projections.store import versioned
-from projections.tables import checkpoint
 from projections.viewer import EVERYTHING, Viewer
-from projections.working_calendar import WorkingCalendar
-from services.alerts.lease import Lease
-from services.alerts.ticker import Ticker
-from services.intake.departments import Department
-from services.intake.desk import arrive
+from services.ticking.lease import Lease
+from tests.alert_office import DELFT, HAAG, Json, Office
 from tests.alert_trial import at
-
-Json = Mapping[str, Any]
-SOURCE = "urn:nld:oin:00000001234567890000:systeem:crm"
-OWN = "urn:nld:oin:00000000000000000000:systeem:relatieboek-contact-alerts"
-ZORG = Department("zorg", frozenset({SOURCE}), ("*",))
-SELF = Department("relatieboek", frozenset(), ())
-HAAG, DELFT = "0b1f5b0e-7d0a-4c55-9a58-1f3a54f0a001", "0b1f5b0e-7d0a-4c55-9a58-1f3a54f0a002"
-
-
-class Office:
-    """A book with one department, and the read model as a runner that has caught up leaves it."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self.engine = engine
-        self.privacy = Privacy(bytes(range(32)))
-        self.ledger = Ledger(engine.url.render_as_string(hide_password=False), self.privacy)
-        self.announced: list[Json] = []
-        self.sent: list[Json] = []
-        self._count = 0
-        self.ticker = Ticker(PROJECTION, self._submit, self._announce, source=OWN, calendar=WorkingCalendar())
-
-    async def clock(self, to: str) -> None:
-        async with self.engine.begin() as conn:
-            await conn.execute(update(tables.head).values(clock_at=at(to)))
-
-    async def tell(self, kind: str, data: Json, relation: str = HAAG) -> None:
-        """Sends an event as department zorg; it must be accepted."""
-        self._count += 1
-        event = {
-            "specversion": "1.0", "id": f"z-{self._count}", "source": SOURCE, "type": f"nl.relatieboek.{kind}.v1",
-            "subject": relation, "data": data,
-        }  # fmt: skip
-        (verdict,) = (await self.ledger.append([arrive(ZORG, event)])).verdicts
-        assert verdict.verdict == "accepted", verdict.as_json()
-
-    async def open_relation(self, relation: str, name: str, *, tier: str = "A", team: str | None = None) -> None:
-        registered: dict[str, Any] = {
-            "name": name, "kind": "municipality", "identifiers": [], "occurred_on": "2026-01-05",
-        }  # fmt: skip
-        await self.tell("relation.registered", registered, relation)
-        arguments = [{"criterion": "revenue_share", "evidence": "18 %"}]
-        assigned = {"tier": tier, "arguments": arguments, "occurred_on": "2026-01-06"}
-        await self.tell("relation.tier_assigned", assigned, relation)
-        if team is not None:
-            formed = {"team": team, "name": team, "occurred_on": "2026-01-01"}
-            await self.tell("team.formed", formed, "organisation")
-            await self.tell("team.relation_assigned", {"team": team, "occurred_on": "2026-01-06"}, relation)
-
-    async def line(self, line: str, relation: str = HAAG, **changes: Any) -> None:
-        data: dict[str, Any] = {
-            "line": line, "our_layer": "board", "their_layer": "board", "cadence": {"mode": "rolling", "every": "P3M"},
-            "starts_on": "2026-01-01", "grace_working_days": 5, "owner": "e-12", "occurred_on": "2026-01-06", **changes,
-        }  # fmt: skip
-        await self.tell("schedule.line_set", data, relation)
-
-    async def held(self, contact: str, occurred: str, relation: str = HAAG) -> None:
-        side = [{"layer": "board"}]
-        data = {
-            "contact": contact, "occurred_at": f"{occurred}T10:00:00+01:00", "duration_min": 60, "channel": "meeting",
-            "activity": "conversation", "topics": [], "ours": side, "theirs": side,
-        }  # fmt: skip
-        await self.tell("contact.held", data, relation)
-
-    async def catch_up(self) -> None:
-        async with self.engine.begin() as conn:
-            events = await ledger.read(conn, 0, 10_000)
-            rows = fold(PROJECTION, events)
-            for name, table in versioned(PROJECTION).items():
-                await conn.execute(delete(table))
-                if rows.tables[name]:
-                    await conn.execute(insert(table), list(rows.tables[name].values()))
-            mine = checkpoint.c.name == PROJECTION.name
-            await conn.execute(update(checkpoint).where(mine).values(position=len(events)))
-
-    async def tick(self) -> dict[tuple[str, str], int]:
-        await self.catch_up()
-        async with self.engine.connect() as conn:
-            tick = await self.ticker.tick(conn)
-        assert not tick.missed
-        await self.catch_up()
-        return tick.verdicts
-
-    async def _submit(self, events: Sequence[Json]) -> Sequence[Json]:
-        self.sent += events
-        done = await self.ledger.append([arrive(SELF, orjson.loads(orjson.dumps(e))) for e in events])
-        return [orjson.loads(orjson.dumps(v.as_json())) for v in done.verdicts]
-
-    async def _announce(self, message: Json) -> None:
-        self.announced.append(message)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -171,8 +73,7 @@ async def test_a_contact_between_evaluation_and_arrival_is_a_conflict(office: Of
     assert office.announced == []
 
 
-async def test_a_read_model_that_is_behind_misses_the_tick(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.alerts.ticker.CATCH_UP_S", 0.05)
+async def test_a_read_model_that_is_behind_misses_the_tick(office: Office) -> None:
     await office.clock("2026-05-12")
     await office.catch_up()
     await office.held("c-2", "2026-05-11")
@@ -321,3 +222,87 @@ async def test_one_lease_at_a_time(engine: AsyncEngine) -> None:
 async def _head(office: Office) -> ledger.Head:
     async with office.engine.connect() as conn:
         return await ledger.head(conn)
+
+
+async def test_an_alert_follows_a_merge_and_comes_back(office: Office) -> None:
+    await office.open_relation(DELFT, "Gemeente Delft", tier="B", team="delfland")
+    await office.line("l-9", DELFT, their_layer="professional")
+    await office.clock("2026-05-14")
+    await office.tick()
+    both = {"survivor": HAAG, "absorbed": DELFT, "occurred_on": "2026-05-14"}
+    await office.tell("relation.merged", both)
+    assert await office.tick() == {("alert.resolved", "accepted"): 1}
+    assert await office.tick() == {("alert.raised", "accepted"): 1}
+
+    now = at("2026-05-14")
+    async with office.engine.connect() as conn:
+        items = (await list_alerts(conn, state="open", now=now)).items
+        assert {(i["relation"], i["line"], i.get("recorded_under")) for i in items} == {
+            (HAAG, "l-1", None), (HAAG, "l-9", None),
+        }  # fmt: skip
+        mine = (await list_alerts(conn, state="open", now=now, viewer=Viewer("delfland", team="delfland"))).items
+        assert len(mine) == 2
+        for asked in (HAAG, DELFT):
+            assert (await list_alerts(conn, state="open", relation=asked, now=now)).items == items
+        moved = next(i for i in items if i["line"] == "l-9")
+        assert await show_alert(conn, moved["id"], now) == moved
+        old = (await list_alerts(conn, state="resolved", now=now)).items
+        assert [(i["relation"], i["recorded_under"], i["resolution"]) for i in old] == [(HAAG, DELFT, "merged")]
+        lines = (await overdue_lines(conn, now)).items
+        assert [(i["relation"], i["line"], i.get("recorded_under")) for i in lines] == [
+            (HAAG, "l-9", DELFT), (HAAG, "l-1", None),
+        ]  # fmt: skip
+
+    await office.tell("relation.unmerged", both)
+    for transition in ("alert.resolved", "alert.reopened"):
+        assert (transition, "accepted") in await office.tick()
+
+
+async def test_a_policy_raises_for_relations_without_a_line_of_their_own(office: Office) -> None:
+    asked = {
+        "our_layer": "board", "their_layer": "professional", "cadence": {"mode": "rolling", "every": "P3M"},
+        "grace_working_days": 5,
+    }  # fmt: skip
+    policy = {
+        "tier": "A", "policy_version": 4, "lines": [asked], "effective_on": "2026-01-01", "occurred_on": "2026-01-01",
+    }  # fmt: skip
+    await office.tell("schedule.policy_set", policy, "organisation")
+    owner = {"employee": "e-15", "occurred_on": "2026-02-01"}
+    await office.tell("relation.owner_assigned", owner)
+    await office.clock("2026-05-12")
+    while await office.tick():
+        pass
+    async with office.engine.connect() as conn:
+        items = (await list_alerts(conn, state="open", now=at("2026-05-12"))).items
+        e15 = await office.privacy.ref_of(conn, "employee", "e-15")
+        found = {i["their_layer"]: (i["policy_version"], i["owner"], i["level"]) for i in items}
+        assert found["professional"] == (4, e15, 2)
+        assert found["board"][0] == 4
+
+    left = {"employee": "e-15", "on": "2026-05-12", "occurred_on": "2026-05-12"}
+    await office.tell("employee.left", left, "organisation")
+    await office.catch_up()
+    async with office.engine.connect() as conn:
+        items = (await overdue_lines(conn, at("2026-05-12"))).items
+        assert {i["their_layer"]: i["unowned"] for i in items} == {"professional": True, "board": False}
+
+
+async def test_why_an_alert_exists_and_how_fresh_its_sources_are(office: Office) -> None:
+    await office.clock("2026-05-18")
+    await office.tick()
+    now = at("2026-05-18")
+    async with office.engine.connect() as conn:
+        (shown,) = (await list_alerts(conn, state="open", now=now)).items
+        why = await explain(conn, shown["id"], now)
+        assert await explain(conn, shown["id"], now, Viewer("nobody")) is None
+    assert shown["silent_sources"] == ["zorg"]
+    assert why is not None
+    assert why["rule"] == {"name": "contact_overdue", "version": 1, "policy_version": None}
+    days = {name: why["computation"][name] for name in ("anchor_on", "due_on", "last_ok_on", "next_level_on")}
+    assert days == {
+        "anchor_on": "2026-02-03", "due_on": "2026-05-04", "last_ok_on": "2026-05-11", "next_level_on": "2026-05-19",
+    }  # fmt: skip
+    assert [e["type"].split(".")[3] for e in why["evidence"]] == ["line_set", "held"]
+    # The last event came on 4 February, in all 69 whole working days until 15 May.
+    assert [(s["department"], s["silent"], s["working_days_silent"]) for s in why["sources"]] == [("zorg", True, 69)]
+    assert "Dat is nu 4 werkdagen te laat." in why["explanation"]

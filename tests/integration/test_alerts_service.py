@@ -23,6 +23,9 @@ from tests.conftest import AddDepartment
 from tests.integration.book import Department, connection, registered, running_intake
 
 HAAG = "gemeentecode:0518"
+TIER_A: dict[str, Any] = {
+    "tier": "A", "arguments": [{"criterion": "revenue_share", "evidence": "18 %"}], "occurred_on": "2026-01-06",
+}  # fmt: skip
 LINE: dict[str, Any] = {
     "line": "l-1", "our_layer": "board", "their_layer": "board", "cadence": {"mode": "rolling", "every": "P3M"},
     "starts_on": "2026-01-01", "grace_working_days": 5, "owner": "e-12", "occurred_on": "2026-01-06",
@@ -87,6 +90,7 @@ async def test_time_passes_and_the_alert_comes_goes_and_is_never_sent_twice(
         zorg = Department("zorg", client, f"urn:nld:oin:{settings.institution}:systeem:zorg")
         for kind, data in (
             ("relation.registered", registered("Gemeente Den Haag", ("gemeentecode", "0518"))),
+            ("relation.tier_assigned", TIER_A),
             ("schedule.line_set", LINE),
             ("contact.held", _held("c-1", "2026-02-03")),
         ):
@@ -113,4 +117,4 @@ async def test_time_passes_and_the_alert_comes_goes_and_is_never_sent_twice(
             assert resolved["resolution"] == "contact_held"
         assert await _alert_events(engine) == 2
         async with engine.connect() as conn:
-            assert (await ledger.head(conn)).position == 6
+            assert (await ledger.head(conn)).position == 7

@@ -13,6 +13,7 @@ import tempfile
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -113,7 +114,7 @@ async def test_killed_in_every_way_and_started_again(start: Starter, data_dir: P
     run = await start.ready()
     assert holder(data_dir) == f"http://127.0.0.1:{start.port}"
     parts = start.parts
-    services = {"intake", "relation-view", "contact-alerts", "team-timeline", "api"}
+    services = {"intake", "relation-view", "contact-alerts", "workflows", "team-timeline", "insight", "notary", "api"}
     assert parts.keys() == services | {"NATS", "PostgreSQL"}
     groups = {os.getpgid(parts[name].pid) for name in services}
     assert groups == {os.getpgid(run.process.pid)}
@@ -163,6 +164,54 @@ async def test_killed_in_every_way_and_started_again(start: Starter, data_dir: P
     assert not any(alive(part) for part in parts.values())
     assert start.parts == {}
     assert holder(data_dir) is None
+
+
+async def command(data_dir: Path, *arguments: str) -> str:
+    """What a command of the command line prints; it must succeed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from services.cli.main import app; app()", *arguments, "--data-dir", str(data_dir),
+        stdout=PIPE, env={k: v for k, v in os.environ.items() if k not in ("NATS_URL", "DATABASE_URL")},
+    )  # fmt: skip
+    said, _ = await process.communicate()
+    assert process.returncode == 0
+    return said.decode()
+
+
+@pytest.mark.timeout(300)
+async def test_a_second_ctrl_c_cuts_a_stop_short_and_loses_nothing(start: Starter, data_dir: Path) -> None:
+    run = await start.ready()
+    source = "urn:nld:oin:00000000000000000000:systeem:crm"
+    told = await command(data_dir, "department", "add", "zorg", "--source", source, "--types", "*", "--json")
+    headers = {"Content-Type": "application/cloudevents+json"}
+    headers["Authorization"] = f"Bearer {json.loads(told)['http_token']}"
+    event: dict[str, Any] = {
+        "specversion": "1.0", "id": "1", "source": source, "type": "nl.relatieboek.relation.registered.v1",
+        "subject": "gemeentecode:0518",
+        "data": {"name": "Gemeente Den Haag", "kind": "municipality", "identifiers": [], "occurred_on": "2026-01-05"},
+    }  # fmt: skip
+    url = f"http://127.0.0.1:{start.port}/v1/events"
+    async with httpx.AsyncClient(timeout=30) as http:
+        taken = await http.post(url, json=event, headers=headers)
+    assert taken.status_code == 201, taken.text
+
+    # A service that does not listen holds up the clean stop, for as long as it is given.
+    parts = start.parts
+    os.kill(parts["intake"].pid, signal.SIGSTOP)
+    os.kill(run.process.pid, signal.SIGINT)
+    await run.line(lambda line: line.startswith("Stoppen"))
+    assert run.process.returncode is None
+    os.kill(run.process.pid, signal.SIGINT)
+    async with asyncio.timeout(15):
+        assert await run.rest() == 130
+    await until(lambda: not any(alive(part) for part in parts.values()))
+
+    run = await start.ready()
+    async with httpx.AsyncClient(timeout=30) as http:
+        again = await http.post(url, json=event, headers=headers)
+    assert (again.status_code, again.json()["sequence"]) == (200, taken.json()["sequence"])
+    os.kill(run.process.pid, signal.SIGINT)
+    assert await run.rest() == 0
+    assert run.lines[-1] == "Gestopt."
 
 
 @pytest.mark.timeout(300)

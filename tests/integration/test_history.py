@@ -84,9 +84,10 @@ async def test_an_entry(engine: AsyncEngine, book: Book) -> None:
     async with engine.connect() as conn:
         entries = await history(conn, HAAG)
     assert entries[2] == {
-        "position": 5, "version": 3, "type": "nl.relatieboek.contact.held.v1", "visibility": "organisation",
-        "title": "Gesprek, afspraak, 60 minuten", "occurred_at": "2026-02-03T23:30:00+01:00",
-        "recorded_at": "2026-01-01T09:05:00Z", "department": "wmo", "data": book.events[4].data,
+        "position": 5, "relation": HAAG, "version": 3, "type": "nl.relatieboek.contact.held.v1",
+        "visibility": "organisation", "title": "Gesprek, afspraak, 60 minuten",
+        "occurred_at": "2026-02-03T23:30:00+01:00",
+        "recorded_at": "2026-01-01T09:05:00Z", "department": "wmo", "data": book.events[4].data, "retracted_by": None,
     }  # fmt: skip
     # An anonymous score keeps its place and shows nothing of the answer.
     assert entries[-1]["data"] == {"instrument": "nps-2026", "anonymous": True}
@@ -125,9 +126,10 @@ async def test_a_team_sees_a_restricted_contact_by_its_date_only(engine: AsyncEn
         entries = await history(conn, HAAG, viewer=OURS)
     assert [e["position"] for e in entries] == [3, 4, 5, 6, 7, 8]
     assert entries[4] == {
-        "position": 7, "version": 5, "type": "nl.relatieboek.contact.held.v1", "visibility": "named",
-        "title": "vertrouwelijk contact", "occurred_at": "2026-01-20", "recorded_at": None, "department": None,
-        "data": None,
+        "position": 7, "relation": HAAG, "version": 5, "type": "nl.relatieboek.contact.held.v1",
+        "visibility": "named", "title": "vertrouwelijk contact", "occurred_at": "2026-01-20",
+        "recorded_at": None, "department": None,
+        "data": None, "retracted_by": None,
     }  # fmt: skip
 
 

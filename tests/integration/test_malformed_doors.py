@@ -57,6 +57,14 @@ async def test_over_nats(crm: Department, engine: AsyncEngine) -> None:
     assert (await crm.send(crm.event("contact.held", held())))["verdict"] == "accepted"
 
 
+async def test_an_array_refuses_the_event_whose_member_stands_twice(crm: Department) -> None:
+    good = [crm.event("relation.registered", registered()), crm.event("contact.held", held())]
+    twice = json.dumps(crm.event("contact.held", held("c-2"))).replace('"subject"', '"id": "other", "subject"')
+    said: Any = await crm.send(f"[{json.dumps(good[0])}, {twice}, {json.dumps(good[1])}]".encode())
+    assert [v["verdict"] for v in said] == ["accepted", "rejected", "accepted"]
+    assert [e["pointer"] for e in said[1]["problem"]["errors"]] == ["/id"]
+
+
 async def test_over_http(settings: Settings, department: AddDepartment, engine: AsyncEngine) -> None:
     added = await department("crm", sources=[SOURCE])
     async with running(settings, ["intake", "api"]) as book:

@@ -103,12 +103,18 @@ async def test_announces_what_it_committed_near_the_head_only(
         last = await book.write([held_contact(1_000, name_of(1))])
         await reached(engine, last)
         async with asyncio.timeout(5):
-            while not heard.messages or orjson.loads(heard.messages[-1][1])["position"] < last:
+            while not heard.messages or heard.messages[-1][0] != "live.ops" or _positions(heard)[-1] < last:
                 await asyncio.sleep(0.01)
-    assert {subject for subject, _ in heard.messages} == {"live.ops"}
-    positions = [orjson.loads(body)["position"] for _, body in heard.messages]
-    assert positions == sorted(set(positions))
-    assert positions[0] > 500
+    assert {subject for subject, _ in heard.messages} == {"live.ops", "live.position.counts"}
+    for subject in ("live.ops", "live.position.counts"):
+        positions = _positions(heard, subject)
+        assert positions == sorted(set(positions))
+        assert positions[0] > 500
+        assert positions[-1] == last
+
+
+def _positions(heard: Heard, subject: str | None = None) -> list[int]:
+    return [orjson.loads(body)["position"] for said, body in heard.messages if subject is None or said == subject]
 
 
 @pytest.mark.parametrize("how", ["poison", "half", "unsettled", "nul"])

@@ -53,7 +53,7 @@ async def test_an_entry_has_the_fields_of_the_interface(engine: AsyncEngine, boo
         "position": 7, "relation": HAAG, "relation_name": "Gemeente Den Haag", "type": "nl.relatieboek.contact.held.v1",
         "department": "wmo", "occurred_at": "2026-02-03T10:00:00+01:00", "recorded_at": "2026-01-01T09:07:00Z",
         "title": "Gesprek, afspraak, 60 minuten", "detail": book.events[-1].data, "visibility": "organisation",
-        "corrects": None, "corrected_by": None, "retracted_by": None,
+        "corrects": None, "corrected_by": None, "retracted_by": None, "same_as": None,
     }  # fmt: skip
 
 
@@ -213,7 +213,7 @@ async def test_a_restricted_contact_shows_by_its_date_only(engine: AsyncEngine, 
             "position": at[name], "relation": HAAG, "relation_name": "Gemeente Den Haag",
             "type": "nl.relatieboek.contact.held.v1", "department": None, "occurred_at": day, "recorded_at": None,
             "title": "vertrouwelijk contact", "detail": None, "visibility": name, "corrects": None,
-            "corrected_by": None, "retracted_by": None,
+            "corrected_by": None, "retracted_by": None, "same_as": None,
         }  # fmt: skip
     assert mine[at["team"]] == everything[at["team"]]
     assert live == mine

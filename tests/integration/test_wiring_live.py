@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
 import orjson
 import pytest
+from faststream import FastStream
 from faststream.nats import NatsBroker
+from nats.aio.client import Client
 from pydantic import SecretStr
 
 from events.errors import SetupError
@@ -175,6 +177,55 @@ async def test_a_task_group_that_breaks_ends_the_service(settings: Settings) -> 
             yield
 
     service = Running(settings, setup)
+    with pytest.raises(ExceptionGroup):
+        await asyncio.wait_for(service.task, 40)
+
+
+def breaks_once(at: asyncio.Event) -> Setup:
+    """A set-up whose task group breaks at that moment."""
+
+    async def breaks() -> None:
+        await at.wait()
+        raise LookupError("a child")
+
+    @asynccontextmanager
+    async def setup(_context: Context) -> AsyncGenerator[None]:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(breaks())
+            yield
+
+    return setup
+
+
+async def test_a_break_while_the_flush_is_out_leaves_a_connection_that_hears(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushing = asyncio.Event()
+    real = Client.flush
+
+    async def flush(client: Client, timeout: int = 10) -> None:
+        flushing.set()
+        await real(client, timeout)
+
+    monkeypatch.setattr(Client, "flush", flush)
+    service = Running(settings, breaks_once(flushing))
+    with pytest.raises(ExceptionGroup):
+        # A connection that no longer hears the server would take ten seconds, or twenty, to close.
+        await asyncio.wait_for(service.task, 8)
+
+
+async def test_a_break_whose_cancellation_is_swallowed_ends_the_service(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starting = asyncio.Event()
+
+    async def start(_app: FastStream) -> None:
+        starting.set()
+        with suppress(asyncio.CancelledError):  # as `wait_for` of Python 3.11 does when it comes with the answer
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(FastStream, "start", start)
+    service = Running(settings, breaks_once(starting))
     with pytest.raises(ExceptionGroup):
         await asyncio.wait_for(service.task, 40)
 

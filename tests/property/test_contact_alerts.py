@@ -16,7 +16,7 @@ from projections.contact_alerts import PROJECTION
 from projections.due import evaluate, paused
 from projections.overdue import wanted
 from projections.rows import MemoryRows, Row
-from tests.alert_trial import CALENDAR, RELATION, Trial
+from tests.alert_trial import CALENDAR, INSTITUTION, RELATION, Trial
 
 DAYS = st.dates(date(2026, 1, 1), date(2026, 6, 30))
 LAYERS = st.sampled_from(["board", "professional"])
@@ -133,7 +133,11 @@ def _without_positions(rows: MemoryRows) -> dict[str, dict[Any, Row]]:
     for bucket in tables["bucket"].values():
         bucket["dates"] = sorted([on, channel] for on, _, channel in bucket["dates"])
     for line in tables["line"].values():
-        del line["positions"], line["cause_position"]
+        del line["positions"], line["cause_position"], line["own_position"]
+    for relation in tables["relation"].values():
+        relation["tiers"] = [[stamp, tier] for stamp, tier, *_ in relation["tiers"]]
+    for bucket in tables["bucket"].values():
+        del bucket["cause_position"]
     # A bucket that was emptied again is as good as none.
     tables["bucket"] = {k: b for k, b in tables["bucket"].items() if b["dates"] or b["meetings"]}
     return tables
@@ -172,9 +176,9 @@ def test_a_line_is_looked_at_exactly_when_its_alerts_go_wrong(facts: list[Fact])
         check_at, overdue_from = row["check_at"], row["overdue_from"]
         for now in sorted(instants):
             if check_at is None or now < check_at:
-                assert decide(row, bucket, 1, now, CALENDAR) is None
+                assert decide(row, bucket, 1, now, INSTITUTION) is None
             elif now == check_at:
-                assert decide(row, bucket, 1, now, CALENDAR) is not None
+                assert decide(row, bucket, 1, now, INSTITUTION) is not None
             state = evaluate(line, contacts_of(line, bucket), meetings_of(line, bucket, now), now, CALENDAR)
             if state.state == "overdue":
                 assert overdue_from is not None

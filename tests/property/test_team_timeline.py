@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from events.in_force import in_force
 from events.recorded import Recorded
 from projections.rows import MemoryRows, fold
 from projections.team_timeline import PROJECTION
@@ -28,8 +29,12 @@ def comparable(rows: MemoryRows, events: list[Recorded]) -> dict[str, Any]:
     """The rows with the ids of events in place of their positions, without recorded times."""
     ids = {event.position: event.id for event in events}
     entries = {
-        ids[row["position"]]: {**row, "position": None, "recorded_at": None} for row in rows.tables["entry"].values()
-    }
+        ids[row["position"]]: {
+            **row, "position": None, "recorded_at": None,
+            **{name: ids.get(row[name]) for name in ("withdrawn", "withdraws")},
+        }
+        for row in rows.tables["entry"].values()
+    }  # fmt: skip
     contacts = {
         key: {**row, **{name: ids.get(row[name]) for name in _POSITIONS}} for key, row in rows.tables["contact"].items()
     }
@@ -46,7 +51,7 @@ def test_any_arrival_order_gives_the_same_timelines(groups: list[list[Recorded]]
 @settings(max_examples=60, deadline=None)
 @given(restricted_books(), st.randoms(use_true_random=False), st.integers(1, 10))
 def test_any_split_gives_the_same_rows(groups: list[list[Recorded]], chance: random.Random, size: int) -> None:
-    events = arrival(groups, chance)
+    events = in_force(arrival(groups, chance))  # with withdrawals: see test_rows_split
     rows = MemoryRows(PROJECTION.metadata)
     for start in range(0, len(events), size):
         for event in events[start : start + size]:

@@ -2,79 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
-from events.book import Accept, Decision, Park, Reject, Thing, decide, keys_of, relation_of, subject_keys
-from events.catalog import TYPES, check
+from events.book import Accept, Decision, Reject
+from events.catalog import TYPES
 from events.rules import RULES
-
-NOW = datetime(2026, 6, 30, 10, 0, tzinfo=UTC)
-DENHAAG = str(uuid5(NAMESPACE_URL, "urn:relatieboek:gemeentecode:0518"))
-
-
-def pseudonym(person: str) -> str:
-    return hashlib.sha256(person.encode()).hexdigest()[:32]
-
-
-class Book:
-    """What the ledger does around `decide`, in memory: loads just the keys that it names, and applies acceptances."""
-
-    def __init__(self) -> None:
-        self.things: dict[str, Thing] = {}
-        self.versions: dict[str, int] = {}
-        self.position = 0
-
-    def send(
-        self,
-        kind: str,
-        data: dict[str, Any],
-        subject: str = "gemeentecode:0518",
-        department: str = "crm",
-        **attributes: Any,
-    ) -> Decision:
-        event = check(
-            {
-                "specversion": "1.0",
-                "id": str(self.position),
-                "source": "urn:nld:oin:00000001234567890000:systeem:crm",
-                "type": f"nl.relatieboek.{kind}.v1",
-                "subject": subject,
-                "data": data,
-                **attributes,
-            }
-        )
-        rule = RULES[kind]
-        loaded = {k: self.things.get(k) for k in subject_keys(event, department)}
-        relation = relation_of(event, department, loaded.get)
-        if relation is not None:
-            loaded.update({k: self.things.get(k) for k in keys_of(rule, event, department, relation, pseudonym)})
-        decision = decide(rule, event, department, loaded.__getitem__, NOW, pseudonym)
-        if isinstance(decision, Accept):
-            self.position += 1
-            version = self.versions[decision.relation] = self.versions.get(decision.relation, 0) + 1
-            for key, value in decision.touched.items():
-                self.things[key] = Thing(value, version, self.position)
-        return decision
-
-    def accept(self, kind: str, data: dict[str, Any], **more: Any) -> Accept:
-        decision = self.send(kind, data, **more)
-        assert isinstance(decision, Accept), decision
-        return decision
-
-    def reject(self, kind: str, data: dict[str, Any], **more: Any) -> Reject:
-        decision = self.send(kind, data, **more)
-        assert isinstance(decision, Reject), decision
-        return decision
-
-    def park(self, kind: str, data: dict[str, Any], **more: Any) -> Park:
-        decision = self.send(kind, data, **more)
-        assert isinstance(decision, Park), decision
-        return decision
+from tests.judged import DENHAAG, Book
 
 
 def registered(name: str = "Gemeente Den Haag", *identifiers: tuple[str, str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ COMMANDS = [
     "clock",
     "department",
     "migrate",
+    "question",
 ]
 
 
@@ -58,6 +60,15 @@ def test_every_command_explains_itself(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
     assert command in result.stdout
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=" ".join)
+def test_help_is_dutch_to_the_last_word(command: list[str]) -> None:
+    said = run(*command, "--help").stdout
+    assert said.startswith("Gebruik: ")
+    assert "Toon deze uitleg." in said
+    english = r"Usage|Options|Arguments|Commands|Show this|default:|required|\b(int|str|path|range)\b|<=x"
+    assert re.findall(english, said, re.IGNORECASE) == []
 
 
 @pytest.mark.parametrize(

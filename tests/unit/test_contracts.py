@@ -38,7 +38,12 @@ def test_types_are_named_after_family_event_and_version() -> None:
 
 def test_which_events_are_about_no_relation() -> None:
     kinds = {t.kind for t in TYPES.values() if t.about == "organisation"}
-    assert kinds == {"team.formed", "team.member_joined", "team.member_left", "satisfaction.instrument_defined"}
+    assert kinds == {
+        "team.formed", "team.member_joined", "team.member_left", "contributor.profiled", "schedule.policy_set",
+        "schedule.working_calendar_set", "satisfaction.instrument_defined", "satisfaction.round_closed",
+        "satisfaction.staff_reported", "person.erased", "employee.left",
+    }  # fmt: skip
+    assert {t.kind for t in TYPES.values() if t.about == "either"} == {"correction.withdrawn"}
 
 
 def test_every_rule_has_a_contract() -> None:
@@ -80,6 +85,8 @@ def test_required_fields_are_named_and_optional_ones_may_be_left_out(kind: str) 
     needed = set(json_schema(f"nl.relatieboek.{kind}.v1")["required"])
     if kind == "relation.tier_assigned":
         needed.add("arguments")  # for tier A
+    if kind == "alert.raised":
+        needed.add("line")  # or about
     for name in golden(kind)["data"]:
         event = with_data(kind, name)
         if name in needed:
@@ -102,8 +109,33 @@ OPTIONAL_FIELDS = {
     "plan.action_agreed": {"marketing"},
     "satisfaction.instrument_defined": {"low_is_best"},
     "satisfaction.scored": {"layer", "respondent", "comment"},
-    "alert.raised": {"owner"},
+    "alert.raised": {"line", "about", "policy_version", "owner"},
     "alert.snoozed": {"reason"},
+    "relation.details_changed": {"name", "kind", "region", "parent"},
+    "relation.merged": {"reason"},
+    "relation.ended": {"reason"},
+    "counterpart.moved": {"name", "function", "layer", "decision_role"},
+    "note.recorded": {"topics"},
+    "correction.withdrawn": {"reason"},
+    "schedule.policy_set": {"escalation_working_days"},
+    "schedule.working_calendar_set": {"year", "closed_on", "open_on"},
+    "matrix.link_assessed": {"basis"},
+    "plan.superseded": {"by"},
+    "plan.action_deferred": {"reason"},
+    "opportunity.tender_announced": {"value_cents", "closes_on"},
+    "opportunity.lost": {"reason"},
+    "satisfaction.round_closed": {"invited"},
+    "satisfaction.staff_reported": {"retention_pct"},
+    "satisfaction.complaints_reported": {"resolved"},
+    "satisfaction.outcome_reported": {"n"},
+    "loop.opened": {"owner"},
+    "loop.followed_up": {"note"},
+    "agreement.signed": {"name", "frame", "insured_share_pct"},
+    "agreement.renewed": {"frame"},
+    "programme.started": {"agreement", "indicators"},
+    "programme.progress_reported": {"baseline"},
+    "chain.phase_guaranteed": {"until"},
+    "partnership.performance_reported": {"period"},
 }
 
 
@@ -262,6 +294,26 @@ EXPECTED_MARKS = {
     "plan.action_agreed": {"what": "free_text", "owner": "employee"},
     "alert.raised": {"owner": "employee"},
     "relation.registered": {},
+    "relation.merged": {"reason": "free_text"},
+    "relation.owner_assigned": {"employee": "employee"},
+    "counterpart.moved": {"person": "person", "name": "person_text", "function": "person_text"},
+    "counterpart.departed": {"person": "person"},
+    "contributor.profiled": {"employee": "employee"},
+    "note.recorded": {"text": "free_text"},
+    "correction.withdrawn": {"reason": "free_text"},
+    "matrix.link_assessed": {"ours": "employee", "theirs": "person", "basis": "free_text"},
+    "plan.action_deferred": {"reason": "free_text"},
+    "opportunity.tender_announced": {"title": "free_text"},
+    "opportunity.lost": {"reason": "free_text"},
+    "loop.opened": {"owner": "employee"},
+    "loop.followed_up": {"note": "free_text"},
+    "agreement.signed": {},
+    "agreement.ended": {"reason": "free_text"},
+    "programme.steering_decision_taken": {"decision": "free_text"},
+    "partnership.interest_recorded": {"text": "free_text"},
+    "partnership.performance_reported": {"text": "free_text"},
+    "person.erased": {"person": "person"},
+    "employee.left": {"employee": "employee"},
 }  # fmt: skip
 
 
@@ -277,7 +329,7 @@ def test_personal_paths_are_worked_out_once() -> None:
 
 def test_every_text_that_may_say_anything_is_marked() -> None:
     """What is neither a choice, an id nor a known public name is personal: nothing of it is stored in the clear."""
-    public = {"name", "region", "criterion", "evidence", "value", "topics"}
+    public = {"name", "region", "criterion", "evidence", "value", "topics", "unit"}
     for type_, schema in all_schemas().items():
         for name, field in _fields(schema):
             form = field.get("items", field)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
-from events.catalog import check
+from events.catalog import TYPES, check
 from events.recorded import instant
 from services.demo.institution import DEPARTMENTS, TEAMS
 from services.demo.load import Parts, demo_events, sources
-from services.demo.registers import relations
+from services.demo.registers import mergers, relations
+from tests.judged import Book
 
 NOW = datetime(2026, 11, 22, 16, tzinfo=UTC)
 INSTITUTION = "0" * 20
@@ -100,6 +101,71 @@ def test_each_event_comes_after_what_it_names(events: list[dict[str, Any]]) -> N
             assert (before, where, f"{key} {data[key]}") in known, event["id"]
 
 
+def test_the_book_accepts_every_event_at_once(parts: Parts) -> None:
+    book = Book(NOW)
+    for department, part in parts:
+        for event in part:
+            kind = event["type"].removeprefix("nl.relatieboek.").removesuffix(".v1")
+            more = {k: v for k, v in event.items() if k not in {"specversion", "type", "data"}}
+            book.accept(kind, event["data"], department=department, **more)
+
+
+def test_real_municipalities_merged_on_the_day_on_which_they_did(events: list[dict[str, Any]]) -> None:
+    names = {r.identifier: r.name for r in relations()} | {m.absorbed.identifier: m.absorbed.name for m in mergers()}
+    told = {
+        (names[e["data"]["absorbed"]], names[e["data"]["survivor"]], e["data"]["occurred_on"])
+        for e in of_kind(events, "relation.merged")
+    }
+    assert len(told) == 17
+    assert told >= {
+        ("Gemeente Weesp", "Gemeente Amsterdam", "2022-03-24"),
+        ("Gemeente Delfzijl", "Gemeente Eemsdelta", "2021-01-01"),
+        ("Gemeente Brielle", "Gemeente Voorne aan Zee", "2023-01-01"),
+        ("Gemeente Beemster", "Gemeente Purmerend", "2022-01-01"),
+    }
+    assert {m.absorbed.key for m in mergers()} & {r.key for r in relations()} == set()
+
+
+def test_a_coalition_has_five_programmes_of_which_two_are_red_and_one_was_steered(events: list[dict[str, Any]]) -> None:
+    signed = [e for e in of_kind(events, "agreement.signed") if e["data"]["type"] == "coalition"]
+    assert len(signed) == 1
+    assert len(signed[0]["data"]["parties"]) >= 3
+    started = {e["data"]["programme"] for e in of_kind(events, "programme.started")}
+    assert len(started) == 5
+    last = {e["data"]["programme"]: e["data"]["rag"] for e in of_kind(events, "programme.progress_reported")}
+    red = {programme for programme, rag in last.items() if rag == "red"}
+    steered = {e["data"]["programme"] for e in of_kind(events, "programme.steering_decision_taken")}
+    assert len(red) == 2
+    assert len(red & steered) == 1
+
+
+def test_a_chain_lacks_one_guarantor_and_divides_one_of_two_savings(events: list[dict[str, Any]]) -> None:
+    (defined,) = of_kind(events, "chain.defined")
+    phases = {p["phase"] for p in defined["data"]["phases"]}
+    guaranteed = {e["data"]["phase"] for e in of_kind(events, "chain.phase_guaranteed")}
+    assert len(phases - guaranteed) == 1
+    assert {e["data"]["quality_met"] for e in of_kind(events, "chain.savings_assessed")} == {True, False}
+    assert len(of_kind(events, "chain.savings_distributed")) == 1
+    gains = {e["data"]["organisation"]: e["data"]["financing_system"] for e in of_kind(events, "chain.return_recorded")}
+    assert set(gains.values()) == {"zvw", "wlz"}
+
+
+def test_an_a_relation_lacks_its_board_line_and_one_named_line_is_left_vacant(events: list[dict[str, Any]]) -> None:
+    strategic = {e["subject"] for e in of_kind(events, "relation.tier_assigned") if e["data"]["tier"] == "A"}
+    lines = of_kind(events, "schedule.line_set")
+    board = {e["subject"] for e in lines if e["data"]["their_layer"] == "board"}
+    assert 0 < len(strategic - board) < len(strategic)
+    named = {(e["subject"], e["data"]["their_person"]) for e in lines if "their_person" in e["data"]}
+    gone = {(e["subject"], e["data"]["person"]) for e in of_kind(events, "counterpart.departed")}
+    assert len(named & gone) == 1
+
+
+def test_somebody_was_disappointed_just_now(events: list[dict[str, Any]]) -> None:
+    low = [e for e in of_kind(events, "satisfaction.scored") if e["data"]["response"] == "kw-laag-1"]
+    assert [e["data"]["score"] for e in low] == [3]
+    assert (NOW.date() - date.fromisoformat(low[0]["data"]["occurred_on"])).days <= 3
+
+
 def test_ids_that_are_used_once_are_used_once(events: list[dict[str, Any]]) -> None:
     for kind, key in (
         ("contact.held", "contact"), ("commitment.made", "commitment"), ("satisfaction.scored", "response"),
@@ -125,6 +191,14 @@ def test_there_is_something_to_see(events: list[dict[str, Any]]) -> None:
     for kind in ("contact.corrected", "contact.retracted", "contact.planned", "contact.cancelled", "plan.approved"):
         assert kinds[f"{kind}.v1"] > 0, kind
     assert any(e.get("visibility") for e in events)
+    # What the book's own services write is the book's to write; everything else is shown.
+    own = ("alert.", "loop.", "person.")
+    rest = {"relation.unmerged", "relation.ended", "relation.identifier_linked", "relation.details_changed"}
+    rest |= {"team.member_left", "team.relation_unassigned", "contact.no_show", "schedule.line_resumed"}
+    rest |= {"schedule.line_reassigned"}
+    assert {t.kind for t in TYPES.values() if not t.kind.startswith(own)} - {
+        k.removesuffix(".v1") for k in kinds
+    } <= rest
     late = [
         e
         for e in of_kind(events, "contact.held")

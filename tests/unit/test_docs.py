@@ -14,16 +14,19 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from events.catalog import TYPES, check
+from events.errors import Invalid
 from events.verdict import PROBLEMS, Verdict
 from services.api.site import application
 from services.cli.main import app
 from services.problems import HTTP_PROBLEMS
 from services.settings import Settings
+from tests.families import INDEX, Example, Mistake, examples, mistakes, pages
 from tests.golden.events_page import PAGE, page
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md"))]
+EXAMPLES, MISTAKES = examples(), mistakes()
 # Read by docker-compose.yml alone.
 OF_COMPOSE = {"RELATIEBOEK_BIND"}
 # Commands that a later version will have, and that the documents call so.
@@ -134,6 +137,38 @@ class TestEvents:
                     check(example)
                     found += 1
         assert found >= 2
+
+
+class TestFamilies:
+    def test_every_page_is_in_the_index_and_every_type_has_an_example(self) -> None:
+        assert sorted(pages()) == sorted(p for p in INDEX.parent.glob("*.md") if p != INDEX)
+        assert {e.event["type"] for e in EXAMPLES} == set(TYPES)
+        assert len({e.event["id"] for e in EXAMPLES}) == len(EXAMPLES)
+
+    @pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.event["id"])
+    def test_every_example_fits_its_contract(self, example: Example) -> None:
+        check(example.event)
+        assert example.verdict in {"accepted", "parked", "rejected"}
+        assert (example.code is None) == (example.verdict == "accepted")
+
+    def test_every_block_of_json_is_an_example_with_its_answer(self) -> None:
+        written = sum(len(blocks(path.read_text(encoding="utf-8"), "json")) for path in pages())
+        assert written == len(EXAMPLES)
+
+    def test_every_page_names_mistakes(self) -> None:
+        assert {m.page for m in MISTAKES} == {path.stem for path in pages()}
+        rows = sum(path.read_text(encoding="utf-8").count("` with `{") for path in pages())
+        assert rows == len(MISTAKES)
+
+    @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: m.event["id"])
+    def test_a_mistake_in_the_event_itself_is_named_as_the_page_says(self, mistake: Mistake) -> None:
+        if mistake.code not in {"schema", "patient_data"}:
+            check(mistake.event)
+            return
+        with pytest.raises(Invalid) as refused:
+            check(mistake.event)
+        assert refused.value.code == mistake.code
+        assert mistake.pointer in {e.pointer for e in refused.value.errors}
 
 
 class TestPublishing:

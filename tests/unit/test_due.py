@@ -26,7 +26,7 @@ def _line(case: dict[str, Any]) -> Line:
         line="l-1", our_layer="board", their_layer="board", cadence=cadence,
         channels=None if channels is None else frozenset(channels), starts_on=case["starts_on"],
         grace_working_days=case.get("grace", 5), ended_on=case.get("ended_on"),
-        pauses=tuple(Pause(*p) for p in case.get("pauses", ())), vacant=case.get("vacant", False),
+        pauses=tuple(Pause(*p) for p in case.get("pauses", ())), vacant_on=case.get("vacant_on"),
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from events.errors import (
 from events.verdict import PROBLEMS
 from services.api.answering import prefers_csv, to_csv
 from services.problems import HTTP_PROBLEMS, answer_to, refuse
-from services.strict_json import MAX_DEPTH, read_json
+from services.strict_json import MAX_DEPTH, read_array, read_json
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,13 @@ def test_every_error_has_one_answer(error: Exception, status: int) -> None:
     assert "secret" not in str(answer.problem)
     if status == 503 and not isinstance(error, RelatieboekError | ValueError):
         assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_a_read_model_that_is_behind_is_no_engine_that_is_out() -> None:
+    problem = answer_to(NotYetThere("relation_view is at 3, not yet at 4")).problem
+    assert (problem["type"], problem["title"]) == (
+        "urn:relatieboek:problem:not_yet_there", "The read model is not that far yet",
+    )  # fmt: skip
 
 
 def test_waits_are_whole_seconds_and_never_none() -> None:
@@ -90,6 +97,45 @@ def test_sound_json_is_read_as_it_is(text: str) -> None:
 
 def test_the_deepest_that_is_allowed() -> None:
     read_json(b'{"a":' * MAX_DEPTH + b"1" + b"}" * MAX_DEPTH)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[{"a": 1, "b": "x:y"}, {"c": {"a": [":"]}}]', b"[]", b" [1, null, \"\\u00e9\"]", '[{"é:": ":é"}]'.encode(),
+    ],
+)  # fmt: skip
+def test_a_sound_array_is_read_at_once(body: bytes) -> None:
+    assert read_array(body) == json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        (b'[{"a": 1}, {"a": 1, "a": 2}]', [None, "/a"]),
+        (b'[{"data": {"b": 1, "b": 1}}]', ["/b"]),
+        (b'[{"a\\u003a": 1, "b": 2, "b": 3}]', ["/b"]),
+        (b'[{"a": "\\u003A"}]', [None]),
+        (b'[{"a": ' + b"[" * 300 + b"]" * 300 + b"}, {}]", ["", None]),
+    ],
+    ids=["the second", "below", "an escaped colon makes up for it", "an escaped colon alone", "deep"],
+)
+def test_an_array_that_needs_it_is_read_strictly(body: bytes, pointers: list[str | None]) -> None:
+    items = read_array(body)
+    assert all(isinstance(item, bytes) for item in items)
+    for item, pointer in zip(items, pointers, strict=True):
+        if pointer is None:
+            read_json(item)
+            continue
+        with pytest.raises(Invalid) as refused:
+            read_json(item)
+        assert refused.value.errors[0].pointer == pointer
+
+
+@pytest.mark.parametrize("body", [b"[", b"{}", b"[1,]", b"[" * 1000 + b"]" * 1000, b"[NaN]"])
+def test_no_array_is_told_so(body: bytes) -> None:
+    with pytest.raises(Invalid):
+        read_array(body)
 
 
 def test_csv_keeps_every_value_and_runs_no_formula() -> None:

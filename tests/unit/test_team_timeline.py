@@ -127,8 +127,8 @@ def test_restricted_facts_are_told_only_when_the_team_sees_something_of_them(boo
         (
             "schedule.line_set",
             {"our_layer": "board", "their_layer": "board", "cadence": {"mode": "rolling", "every": "P3M"}},
-            "Contactschema: ons bestuur met hun bestuur, elke P3M",
-            "Contact schedule: our board with their board, every P3M",
+            "Contactschema: ons bestuur met hun bestuur, elke 3 maanden",
+            "Contact schedule: our board with their board, every 3 months",
         ),
         (
             "alert.resolved",
@@ -136,8 +136,13 @@ def test_restricted_facts_are_told_only_when_the_team_sees_something_of_them(boo
             "Signaal gesloten: het contact was op tijd, maar werd later ingevoerd",
             "Alert closed: the contact was in time, but came late",
         ),
-        ("alert.raised", {}, "Signaal: contact is te laat (uiterlijk ?)", "Alert: contact is overdue (due ?)"),
-        ("chain.phase_guaranteed", {}, "Gebeurtenis: chain phase guaranteed", "Event: chain phase guaranteed"),
+        (
+            "alert.raised",
+            {"line": "l-1", "due_on": "2026-05-04"},
+            "Signaal: contact is te laat (uiterlijk 4 mei 2026)",
+            "Alert: contact is overdue (due 4 May 2026)",
+        ),
+        ("weather.turned_cold", {}, "Gebeurtenis: weather turned cold", "Event: weather turned cold"),
     ],
 )
 def test_titles(kind: str, data: dict[str, Any], dutch: str, english: str) -> None:

@@ -10,8 +10,8 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from events.errors import Unavailable
-from services.alerts.lease import OUTAGES, Lease
-from services.alerts.ticker import Tick, Ticker
+from services.ticking.lease import OUTAGES, Lease
+from services.ticking.ticker import Tick, Ticker
 
 log = structlog.get_logger(__name__)
 
@@ -29,10 +29,10 @@ class Loop:
         self._every_s = every_s
         self._hint = asyncio.Event()
         self._events = Counter(
-            "relatieboek_alert_events", "events of the alert rule, by verdict", ["transition", "verdict"],
+            "relatieboek_alert_events", "events of the rules, by verdict", ["transition", "verdict"],
             registry=registry,
         )  # fmt: skip
-        self._seconds = Histogram("relatieboek_tick_seconds", "one due-date tick", registry=registry)
+        self._seconds = Histogram("relatieboek_tick_seconds", "one tick of the rules", registry=registry)
 
     def hint(self) -> None:
         """Says that there may be something to do."""
@@ -62,7 +62,7 @@ class Loop:
             with self._seconds.time():
                 tick = await self._ticker.tick(conn)
         except Unavailable as error:
-            log.warning("intake does not take alert events now", what=error.what)
+            log.warning("intake does not take the events of the rules now", what=error.what)
             return max(_RETRY_S, error.retry_after_s)
         except OUTAGES as error:
             log.warning("tick failed", error=type(error).__name__)
@@ -74,7 +74,7 @@ class Loop:
         for (transition, verdict), count in tick.verdicts.items():
             self._events.labels(transition, verdict).inc(count)
         if tick.accepted:
-            log.info("alert events", examined=tick.examined, accepted=tick.accepted)
-            # A line whose due date moved needs a second event: its new alert.
+            log.info("events of the rules", examined=tick.examined, accepted=tick.accepted)
+            # What changed its due date needs a second event: its new alert.
             return 0.0
         return self._every_s

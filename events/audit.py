@@ -1,0 +1,192 @@
+"""What an auditor asks of the book: a check of all of it against signed checkpoints, and the proof of one history.
+
+The check believes no column: every leaf hash is made again from the stored bytes, every chain and the tree are followed
+from the first entry, and what comes out is held against checkpoints that were signed, and kept, before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from events.canonical import canonical
+from events.checkpoint import Checkpoint
+from events.errors import Diverged, NotFound
+from events.heads import Head, Heads
+from events.merkle import Frontier
+from events.postgres import Connection
+from events.proof import entry_of
+from events.reconcile import Chains, Report, check_entries
+from events.recorded import ORGANISATION
+
+AT_ONCE: Final = 5_000
+# The map of heads is made whole for each of these; older checkpoints are held against the tree's root alone.
+_NEWEST: Final = 50
+_READ: Final = """SELECT position, relation, version, source, id, type, department, payload, prev, leaf
+                    FROM ledger.entry WHERE position > $1 ORDER BY position LIMIT $2"""
+_WHOLE: Final = """SELECT position, relation, version, source, id, type, department, payload, prev, leaf
+                     FROM ledger.entry WHERE relation = $1 ORDER BY version, position"""
+_OF_RELATION: Final = """SELECT position, relation, version, payload, prev, leaf FROM ledger.entry
+                          WHERE relation = $1 AND position <= $2 ORDER BY version"""
+# Who was added to since has an earlier head; everybody else's stands in the chain table.
+_HEADS: Final = """
+WITH later AS (SELECT DISTINCT relation FROM ledger.entry WHERE position > $1)
+SELECT relation, version, leaf FROM ledger.chain WHERE relation NOT IN (SELECT relation FROM later)
+UNION ALL
+SELECT l.relation, e.version, e.leaf FROM later l CROSS JOIN LATERAL (
+    SELECT version, leaf FROM ledger.entry WHERE relation = l.relation AND position <= $1
+     ORDER BY version DESC LIMIT 1) e
+"""
+_ABSORBED: Final = """
+WITH RECURSIVE kin(relation) AS (
+    SELECT $1::text UNION SELECT c.relation FROM ledger.chain c JOIN kin k ON c.absorbed_by = k.relation)
+SELECT relation FROM kin
+"""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(slots=True)
+class Book:
+    """The book as it was read so far: the tree, and every relation's head. 80 bytes and some for each relation."""
+
+    tree: Frontier
+    chains: Chains
+    expected: int = 1
+
+    @classmethod
+    def empty(cls) -> Book:
+        return cls(Frontier(), Chains())
+
+    def read(self, rows: Iterable[Any], report: Report) -> None:
+        """Takes a run of ledger rows in, in order of position; what is wrong with them goes into the report."""
+        rows = list(rows)
+        self.expected = check_entries(rows, self.expected, self.chains, report)
+        self.tree.extend(bytes(row["leaf"]) for row in rows)
+        report.entries += len(rows)
+
+    def heads(self) -> Heads:
+        return Heads(Head(relation, version, leaf) for relation, (version, leaf) in self.chains.last.items())
+
+    def checkpoint(self, origin: str) -> Checkpoint:
+        return Checkpoint(origin, self.tree.size, self.tree.root(), self.heads().root())
+
+
+async def next_rows(conn: Connection, after: int, upto: int) -> list[Any]:
+    """Ledger rows after a position, in order, at most `AT_ONCE` and none beyond `upto`."""
+    rows: list[Any] = await conn.fetch(_READ, after, min(AT_ONCE, upto - after))
+    return [row for row in rows if row["position"] <= upto]
+
+
+async def verify(conn: Connection, kept: Sequence[Checkpoint], progress: Progress = lambda done, total: None) -> Report:
+    """Reads the whole book and holds it against signed checkpoints (their signatures were checked before).
+
+    Memory is one run of entries and the heads, whatever the size of the book. The report names positions: of an entry
+    that was altered, left out or put in; and, where every hash was made to fit again, the two checkpoints in between
+    which the book was rewritten.
+    """
+    report, book = Report(), Book.empty()
+    report.head = await conn.fetchval("SELECT position FROM ledger.head")
+    last = await conn.fetchval("SELECT coalesce(max(position), 0) FROM ledger.entry")
+    if last != report.head:
+        report.differ(f"ledger: its last entry is {last}, its head says {report.head}")
+    waiting = sorted(kept, key=lambda c: c.size)
+    with_heads = {c.size for c in waiting[-_NEWEST:]}
+    at = agreed = 0
+    while waiting and waiting[0].size == 0:  # signed while the book was empty
+        agreed = _hold(book, waiting.pop(0), agreed, report, with_heads)
+    while at < last:
+        upto = waiting[0].size if waiting and waiting[0].size > at else last
+        rows = await next_rows(conn, at, min(upto, last))
+        if not rows:
+            if min(upto, last) == last:
+                break
+            at = upto
+        else:
+            book.read(rows, report)
+            at = rows[-1]["position"]
+        while waiting and waiting[0].size <= at:
+            agreed = _hold(book, waiting.pop(0), agreed, report, with_heads)
+        progress(at, last)
+    for checkpoint in waiting:
+        report.differ(f"checkpoint of {checkpoint.size} entries: the ledger ends at {at}; entries after it are gone")
+    return report
+
+
+def _hold(book: Book, checkpoint: Checkpoint, agreed: int, report: Report, with_heads: set[int]) -> int:
+    """The size up to which the book agrees with a checkpoint."""
+    size = checkpoint.size
+    if book.tree.size != size or book.tree.root() != checkpoint.root:
+        report.differ(f"checkpoint of {size} entries: entries after {agreed} up to {size} are not those that it signed")
+        return agreed
+    if size in with_heads and book.heads().root() != checkpoint.heads:
+        report.differ(f"checkpoint of {size} entries: its map of heads is not that of these entries")
+        return agreed
+    return size
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The proof of one relation, those that it absorbed included, against one checkpoint.
+
+    `entries`: canonical lines of `entries.jsonl`, chain after chain, each in order. `proof`: of every chain its head
+    and the siblings up to the root of the map of heads, hex.
+    """
+
+    entries: list[bytes]
+    proof: list[dict[str, Any]]
+
+
+async def evidence(conn: Connection, relation: str, checkpoint: Checkpoint) -> Evidence:
+    """Raises NotFound where the book had no such relation then, Diverged where it is not what the checkpoint signed."""
+    members = [row["relation"] for row in await conn.fetch(_ABSORBED, relation)]
+    heads = {
+        row["relation"]: Head(row["relation"], row["version"], bytes(row["leaf"]))
+        for row in await conn.fetch(_HEADS, checkpoint.size)
+    }
+    tree = Heads(heads.values())
+    if tree.root() != checkpoint.heads:
+        raise Diverged("the book's heads are not those that the checkpoint signed: run `relatieboek audit verify`")
+    entries: list[bytes] = []
+    proof: list[dict[str, Any]] = []
+    for member in members:
+        if member not in heads:
+            continue
+        entries.extend(line_of(row) for row in await conn.fetch(_OF_RELATION, member, checkpoint.size))
+        head = heads[member]
+        siblings = [s.hex() for s in tree.proof(member)]
+        proof.append({"relation": member, "version": head.version, "leaf": head.leaf.hex(), "siblings": siblings})
+    if not proof or relation == ORGANISATION:
+        raise NotFound(f"relation {relation} in the first {checkpoint.size} entries")
+    return Evidence(entries, proof)
+
+
+async def verify_relation(conn: Connection, relation: str, kept: Sequence[Checkpoint]) -> Report:
+    """One relation's chain from its first entry, and its head against the newest checkpoint that has it.
+
+    Costs what the relation has, and the heads. Raises NotFound when the book has no such relation.
+    """
+    report, chains = Report(), Chains()
+    rows = await conn.fetch(_WHOLE, relation)
+    if not rows:
+        raise NotFound(f"relation {relation}")
+    report.head, report.entries = rows[-1]["position"], len(rows)
+    for row in rows:
+        check_entries([row], row["position"], chains, report)
+    newest = max((c for c in kept if c.size >= rows[0]["position"]), key=lambda c: c.size, default=None)
+    if newest is not None:
+        try:
+            await evidence(conn, relation, newest)
+        except Diverged as error:
+            report.differ(error.what)
+    return report
+
+
+def line_of(row: Any) -> bytes:
+    """One line of `entries.jsonl`: the canonical entry with the stored `data` beside it."""
+    stored: dict[str, Any] = orjson.loads(row["payload"])
+    entry = entry_of(stored, row["position"], row["version"], bytes(row["prev"]))
+    return canonical({**entry, "data": stored["data"]})

@@ -1,0 +1,19 @@
+"""The tiers of this institution (SPEC section 1: the set is configurable)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import ValidationInfo
+
+from events.values import refuse
+
+DEFAULT_TIERS: Final = frozenset({"A", "B"})
+
+
+def known_tier(tier: str, info: ValidationInfo) -> str:
+    """The tier, when it is one of the tiers that the validation was given as its context."""
+    tiers: frozenset[str] = info.context or DEFAULT_TIERS
+    if tier not in tiers:
+        raise refuse(f"This is no tier of this institution; use one of {', '.join(sorted(tiers))}.")
+    return tier

@@ -1,0 +1,253 @@
+"""The columns of the lines that follow from more than their own events: policy, merges, calendar, alerts elsewhere.
+
+Pure, and a function of the rows alone: it gives the same columns however the events were cut into batches. A line of a
+relation that is in no merge, under no policy, is settled only when its own facts changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+from events.recorded import ORGANISATION, instant, local_date
+from projections.alert_check import settle_line
+from projections.alert_line import POLICY, open_of, united_bucket
+from projections.institution import ALL, Institution, Run
+from projections.kin import Kin
+from projections.layers import pair_bit
+from projections.rows import Group, Need, One, Row, Rows
+from projections.working_calendar import WorkingCalendar
+
+INSTITUTION: Final = "institution"
+_LONG_AGO: Final = date.min
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+Tiers = Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is the same for all relations of a batch: the institution's rules, the merges, who lodged with whom."""
+
+    institution: Institution
+    kin: Kin
+    merged_at: Mapping[str, int]
+    hosts: Mapping[str, Sequence[str]]
+    everything: bool
+
+    @classmethod
+    def of(cls, rows: Rows, calendar: WorkingCalendar) -> Around:
+        alias = rows.group("alias", ALL)
+        merged_at = {row["member"]: row["position"] for row in rows.group("kinship", ALL)}
+        hosts: dict[str, list[str]] = {}
+        for row in rows.group("lodging", ALL):
+            hosts.setdefault(row["guest"], []).append(row["host"])
+        return cls(
+            Institution.of(rows.group("institution", ALL), calendar),
+            Kin({r["absorbed"]: r["survivor"] for r in alias if r["root"] is not None}),
+            merged_at, hosts, rows.get("pending", ALL, INSTITUTION) is not None,
+        )  # fmt: skip
+
+
+def settle_needs(relation: str) -> Iterable[Need]:
+    """What settling reads for each relation of a batch."""
+    yield from (Group(table, ALL) for table in ("alias", "institution", "kinship", "lodging", "pending"))
+    yield from (Group("line", relation), Group("bucket", relation))
+
+
+def spread(rows: Rows, touched: Collection[str]) -> Iterator[Iterable[Need]]:
+    """What it reads beside that: all relations after a change of policy or calendar, and everybody who is one by merges
+    or has alerts under another."""
+    if rows.get("pending", ALL, INSTITUTION) is not None:
+        yield [Group("roster", ALL)]
+    reached = reach(rows, touched)
+    if len(reached) > len(touched) or any(r not in touched for r in reached):
+        yield [One("relation", (r,)) for r in reached]
+        yield [Group(table, r) for r in reached for table in ("line", "bucket")]
+    hosts = {row["host"] for row in rows.group("lodging", ALL) if row["guest"] in set(reached)}
+    yield [Group("foreign_alert", host) for host in hosts]
+
+
+def reach(rows: Rows, touched: Collection[str]) -> list[str]:
+    """The relations whose lines can follow from what happened to those touched, sorted."""
+    if rows.get("pending", ALL, INSTITUTION) is not None:
+        return [row["relation"] for row in rows.group("roster", ALL)]
+    found = {relation for relation in touched if relation != ORGANISATION}
+    alias, lodging = rows.group("alias", ALL), rows.group("lodging", ALL)
+    if alias:
+        found.update(row["absorbed"] for row in alias if row["survivor"] in found)
+    if lodging:
+        found.update([row["guest"] for row in lodging if row["host"] in found])
+    if alias:
+        kin = Kin({r["absorbed"]: r["survivor"] for r in alias if r["root"] is not None})
+        found.update([member for relation in found for member in kin.members(relation)])
+    return sorted(found)
+
+
+def settle(rows: Rows, relations: Iterable[str], *, calendar: WorkingCalendar, lead_working_days: int) -> None:
+    """Recomputes when to look again at the lines that changed, or that may."""
+    around = Around.of(rows, calendar)
+    reached = reach(rows, set(relations))
+    for relation in reached:
+        known, root = rows.get("relation", relation), around.kin.root(relation)
+        if known is not None and known["root"] != root:
+            rows.put("relation", {**known, "root": root})
+    for relation in reached:
+        if rows.get("relation", relation) is not None:
+            _Settling(rows, relation, around, lead_working_days).run()
+    if around.everything:
+        rows.delete("pending", ALL, INSTITUTION)
+
+
+class _Settling:
+    """One relation's lines."""
+
+    def __init__(self, rows: Rows, relation: str, around: Around, lead_working_days: int) -> None:
+        self._rows, self._relation, self._around, self._lead = rows, relation, around, lead_working_days
+        self._members = around.kin.members(relation)
+        self._root = self._members[0]
+        self._row: Row = rows.get("relation", relation) or {}
+        self._tiers: Tiers = (rows.get("relation", self._root) or self._row)["tiers"]
+        self._tier: str | None = self._tiers[-1][1] if self._tiers else None
+        self._runs = around.institution.runs(self._tier) if relation == self._root else ()
+        self._family = len(self._members) > 1
+
+    def run(self) -> None:
+        lines = self._rows.group("line", self._relation)
+        hosts = self._around.hosts.get(self._relation, ())
+        policies = any(line["line"].startswith(POLICY) for line in lines)
+        merged = any(member in self._around.merged_at for member in self._members)
+        by_itself = not (merged or self._runs or policies or hosts)
+        own: list[Row] = []
+        if not by_itself:
+            own = [
+                line for member in self._members for line in self._rows.group("line", member)
+                if line["our_layer"] is not None and not line["line"].startswith(POLICY)
+            ]  # fmt: skip
+        for line in list(lines):
+            if line["line"].startswith(POLICY):
+                continue
+            moved = line["tier"] != self._tier or line["root"] != self._root or self._around.everything
+            if by_itself and not (line["stale"] or moved):
+                continue
+            self._settle({**line, "conflict": self._conflicts(line, own)}, own)
+        if not by_itself:
+            self._settle_policies(own)
+
+    def _settle(self, row: Row, own: Sequence[Row], run: Run | None = None) -> None:
+        row.update(stale=False, root=self._root, tier=self._tier)
+        row["hosted"] = self._hosted(row["line"])
+        opened = open_of(row)
+        row["target"] = self._root if opened is None else opened["relation"]
+        buckets: list[Row | None] = []
+        if row["pair"] is not None:
+            buckets = [self._rows.get("bucket", member, row["pair"]) for member in self._members]
+        self._caused(row, own, [b for b in buckets if b is not None], run)
+        settle_line(row, united_bucket(buckets), self._around.institution, self._lead)
+        known = self._rows.get("line", self._relation, row["line"])
+        if known != row:
+            self._rows.put("line", row)
+
+    def _caused(self, row: Row, own: Sequence[Row], buckets: Sequence[Row], run: Run | None) -> None:
+        """What the line's due days follow from last, and when the book learned of that."""
+        positions = [row["own_position"], self._row["withdrawn_position"]]
+        instants: list[datetime | None] = [row["own_at"], self._row["withdrawn_at"]]
+        positions += [self._around.merged_at.get(member, 0) for member in self._members]
+        if self._family or run is not None:
+            same = [line for line in own if line["pair"] == row["pair"]]
+            positions += [b["cause_position"] for b in buckets] + [line["own_position"] for line in same]
+            instants += [b["cause_at"] for b in buckets] + [line["own_at"] for line in same]
+        if run is not None:
+            positions += [run.position, *(t[2] for t in self._tiers)]
+            instants += [run.recorded_at, *(instant(t[3]) for t in self._tiers)]
+        row["cause_position"] = max(positions)
+        row["cause_at"] = max(at for at in instants if at is not None)
+        hosted: str | None = None if row["hosted"] is None else row["hosted"]["seen_at"]
+        seen = [row["cause_at"], row["own_seen_at"], *([] if hosted is None else [instant(hosted)])]
+        row["seen_at"] = max(seen)
+
+    def _hosted(self, line: str) -> dict[str, Any] | None:
+        """The alerts about this line that were raised under relations that had absorbed its own."""
+        hosts = self._around.hosts.get(self._relation, ())
+        hosted = [row for host in hosts for row in self._rows.group("foreign_alert", host)]
+        found = [row for row in hosted if row["guest"] == self._relation and row["line"] == line]
+        if not found:
+            return None
+        overdue = [row["last_overdue_on"] for row in found if row["last_overdue_on"] is not None]
+        return {
+            "open": next((row["open"] for row in found if row["open"] is not None), None),
+            "alerts": {f"{row['relation']}:{due}": known for row in found for due, known in row["alerts"].items()},
+            "last_overdue_on": str(max(overdue)) if overdue else None,
+            "seen_at": max(row["seen_at"] for row in found).isoformat(),
+        }
+
+    def _conflicts(self, line: Row, own: Sequence[Row]) -> bool:
+        """Whether another member, before this one in their order, has a line for the same layers that has no end."""
+        if not self._family or line["our_layer"] is None or line["ended_on"] is not None:
+            return False
+        first = next((o["relation"] for o in own if o["pair"] == line["pair"] and o["ended_on"] is None), None)
+        return first is not None and first != self._relation
+
+    def _settle_policies(self, own: Sequence[Row]) -> None:
+        """Puts in the lines that the policies of the tier ask for, and takes out those that nobody asks for any more.
+
+        One that an alert was ever raised for stays, ended, so that the alert can be resolved and shown.
+        """
+        asked: dict[str, Run] = {run.line: run for run in self._runs}
+        since = _tier_since(self._tiers)
+        kept = {row["line"]: row for row in self._rows.group("line", self._relation) if row["line"].startswith(POLICY)}
+        for line in sorted({*asked, *kept}):
+            run, known = asked.get(line), kept.get(line)
+            if run is None:
+                if known is not None and not known["alerts"]:
+                    self._rows.delete("line", self._relation, line)
+                elif known is not None and known["our_layer"] is not None:
+                    self._settle({**known, "ended_on": known["starts_on"]}, own)
+                continue
+            of_their_own = [o for o in own if (o["our_layer"], o["their_layer"]) == run.terms[:2]]
+            ends = [o["ended_on"] for o in of_their_own]
+            starts_on = max([run.starts_on, since, *(end for end in ends if end is not None)])
+            stands = all(end is not None for end in ends) and (run.ended_on is None or starts_on < run.ended_on)
+            if not stands and (known is None or not known["alerts"]):
+                if known is not None:
+                    self._rows.delete("line", self._relation, line)
+                continue
+            row = known or blank_line(self._relation, line)
+            self._settle({**row, **_terms(run, starts_on, run.ended_on if stands else starts_on)}, own, run)
+
+
+def blank_line(relation: str, line: str, at: datetime = _NEVER) -> Row:
+    """The row of a line of which nothing is known yet, but that its first event was recorded `at`; a policy's line has
+    no events of its own."""
+    return {
+        "relation": relation, "line": line, "our_layer": None, "their_layer": None, "their_person": None,
+        "vacant_on": None, "pair": None, "cadence": None, "channels": None, "starts_on": None,
+        "grace_working_days": None, "owner": None, "ended_on": None, "pauses": [], "facts": {}, "positions": {},
+        "own_position": 0, "own_at": at, "own_seen_at": at, "cause_position": 0, "cause_at": at,
+        "seen_at": at, "open": None, "alerts": {}, "last_overdue_on": None, "hosted": None, "root": relation,
+        "target": relation, "tier": None, "policy_version": None, "conflict": False, "check_at": None,
+        "overdue_from": None, "overdue_on": None, "stale": True,
+    }  # fmt: skip
+
+
+def _terms(run: Run, starts_on: date, ended_on: date | None) -> dict[str, Any]:
+    terms = run.terms
+    return {
+        "our_layer": terms.our_layer, "their_layer": terms.their_layer,
+        "pair": pair_bit(terms.our_layer, terms.their_layer), "cadence": dict(terms.cadence),
+        "channels": None if terms.channels is None else list(terms.channels), "starts_on": starts_on,
+        "grace_working_days": terms.grace_working_days, "ended_on": ended_on, "positions": {"set": run.position},
+        "policy_version": run.version,
+    }  # fmt: skip
+
+
+def _tier_since(tiers: Tiers) -> date:
+    """The day since which the tier is what it is: an assignment of the same tier again begins nothing new."""
+    since = _LONG_AGO
+    before: str | None = None
+    for stamp, tier, *_ in tiers:
+        if tier != before:
+            since, before = local_date(instant(stamp[0])), tier
+    return since

@@ -1,0 +1,72 @@
+"""The schedule of a relation as its rows have it: its own lines, and those that the policy of its tier asks for. Pure.
+
+A pair of layers for which the policy asks contact is a line of the relation where it has no line of its own for that
+pair; such a line has the relation's owner. A line about a person is vacant from the day on which that person is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from projections.institution import ALL, Institution
+from projections.layers import pair_bit
+from projections.line_state import Rules, schedule_of
+from projections.rows import Row, Rows
+
+
+def institution_of(rows: Rows, rules: Rules) -> Institution:
+    """What the institution lays down, on top of the public holidays of `rules`."""
+    return Institution.of(rows.group("institution", ALL), rules.calendar)
+
+
+def schedule_in(rows: Rows, head: Row, now: datetime, rules: Rules) -> list[dict[str, Any]]:
+    """The schedule of the relation with this head: `line_state.schedule_of` over `lines_of`, under its working days."""
+    relation, institution = head["relation"], institution_of(rows, rules)
+    alerts = [a for a in rows.group("alert", relation) if a["state"] == "open"]
+    rules = Rules(institution.calendar, rules.lead_working_days)
+    return schedule_of(lines_of(rows, head, institution), rows.group("contact", relation), alerts, now, rules)
+
+
+def lines_of(rows: Rows, head: Row, institution: Institution) -> list[Row]:
+    """Rows of lines as `line_state` reads them. `conflict`: after a merge another member's line for the same layers
+    stands, the first in the order of the members, until a person ends one (docs/decisions/0008)."""
+    people = {c["person"]: c for c in rows.group("counterpart", head["relation"])}
+    own: list[Row] = []
+    stands: dict[tuple[Any, Any], str] = {}
+    for line in rows.group("line", head["relation"]):
+        conflict = False
+        if line["our_layer"] is not None and line["ended_on"] is None:
+            first = stands.setdefault((line["our_layer"], line["their_layer"]), line["relation"])
+            conflict = first != line["relation"]
+        own.append({**line, "vacant_on": _vacant_on(line, people.get(line["their_person"])), "conflict": conflict})
+    return [*own, *_asked_by_policy(head, own, institution)]
+
+
+def _vacant_on(line: Row, person: Row | None) -> date | None:
+    """The first day on which the person of a line is gone, or in another layer than the line is with."""
+    if person is None:
+        return None
+    if not person["present"]:
+        return person["departed_on"]
+    return person["moved_on"] if person["layer"] != line["their_layer"] else None
+
+
+def _asked_by_policy(head: Row, own: Sequence[Row], institution: Institution) -> Iterable[Row]:
+    tier_on: date | None = head["tier_on"]
+    for run in institution.runs(head["tier"]):
+        terms = run.terms
+        pair = (terms.our_layer, terms.their_layer)
+        ends: list[date | None] = [o["ended_on"] for o in own if (o["our_layer"], o["their_layer"]) == pair]
+        begins: list[date] = [end for end in (*ends, tier_on) if end is not None]
+        starts_on = max([run.starts_on, *begins])
+        if None in ends or (run.ended_on is not None and starts_on >= run.ended_on):
+            continue
+        yield {
+            "relation": head["relation"], "line": run.line, "our_layer": terms.our_layer,
+            "their_layer": terms.their_layer, "their_person": None, "pair": pair_bit(*pair),
+            "cadence": dict(terms.cadence), "channels": None if terms.channels is None else list(terms.channels),
+            "starts_on": starts_on, "grace_working_days": terms.grace_working_days, "owner": head["owner"],
+            "ended_on": run.ended_on, "pauses": [], "vacant_on": None, "conflict": False,
+        }  # fmt: skip

@@ -1,0 +1,70 @@
+"""The notifier's life: look at new alert events, tell what interrupts, make today's mails, send what waits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from events.clock import book_now, system_now
+from events.errors import NotYetThere
+from projections.rows import Projection
+from projections.store import live
+from projections.working_calendar import WorkingCalendar
+from services.alerts.mailing import Mailer
+from services.alerts.notices import make_mails, note
+from services.ticking.lease import OUTAGES, Lease
+from services.ticking.ticker import Announce
+
+log = structlog.get_logger(__name__)
+
+_RETRY_S: Final = 1.0
+
+
+class Notifier:
+    """Under a lease of its own: of several replicas one tells. Without a mailer the mails wait in the outbox."""
+
+    def __init__(
+        self, projection: Projection, engine: AsyncEngine, lease: Lease, announce: Announce, mailer: Mailer | None,
+        registry: CollectorRegistry, *, calendar: WorkingCalendar, hour: int, every_s: float,
+    ) -> None:  # fmt: skip
+        self._projection, self._engine, self._lease = projection, engine, lease
+        self._announce, self._mailer = announce, mailer
+        self._calendar, self._hour, self._every_s = calendar, hour, every_s
+        self._done = Counter("relatieboek_notices", "what people were told", ["what"], registry=registry)
+
+    async def run(self) -> None:
+        """For ever. Outages of PostgreSQL are waited out; anything else ends the service."""
+        try:
+            while True:
+                try:
+                    conn = await self._lease.take()
+                    if conn is not None:
+                        await self.once(conn)
+                except OUTAGES as error:
+                    log.warning("nobody is told now", error=type(error).__name__)
+                    await self._lease.drop()
+                    await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(self._every_s)
+        finally:
+            await self._lease.drop()
+
+    async def once(self, conn: AsyncConnection) -> None:
+        """One round on the connection that holds the lease, in autocommit."""
+        try:
+            build = await live(conn, self._projection)
+        except NotYetThere:
+            return
+        now = await book_now(conn)
+        async with self._engine.begin() as writing:
+            interruptions = await note(writing, build, now)
+            mails = await make_mails(writing, build, now, self._calendar, hour=self._hour)
+        for told in interruptions:
+            await self._announce(told._asdict())
+        self._done.labels("interruption").inc(len(interruptions))
+        self._done.labels("mail made").inc(mails)
+        if self._mailer is not None:
+            self._done.labels("mail sent").inc(await self._mailer.send_waiting(conn, now, system_now()))

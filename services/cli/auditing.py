@@ -1,0 +1,148 @@
+"""`audit`: proof of the book for people who need not believe us."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from rich.progress import Progress
+from rich.text import Text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from events.checkpoint import Verifier, opened
+from events.errors import NotFound, SetupError, Unavailable
+from events.ledger import resolve
+from events.reconcile import Report
+from services.bus import NatsBus
+from services.cli.console import err, note, print_fields, print_json
+from services.cli.instance import find
+from services.cli.operating import as_user, document, progress_bar
+from services.cli.options import DataDir, Json
+from services.settings import Settings
+
+audit = typer.Typer(help="Bewijs van het boek.", no_args_is_help=True, rich_markup_mode=None)
+
+ASKED_ON: Final = "notary.checkpoint"
+# The notary reads the whole book once after its start: a million entries in some 40 s.
+_ANSWERS_WITHIN_S: Final = 120.0
+
+Kept = Annotated[
+    list[Path] | None,
+    typer.Option("--checkpoint", help="Een controlepunt dat u zelf bewaarde. Meer keren te geven."),
+]
+Key = Annotated[str | None, typer.Option("--key", help="De openbare sleutel van de notaris, als u die elders kreeg.")]
+
+
+@audit.command("checkpoint")
+def checkpoint(json: Json = False, data_dir: DataDir = None) -> None:
+    """Laat de notaris nu een controlepunt tekenen en toon het."""
+    answer = asyncio.run(ask(find(data_dir).complete()))
+    text = signed_by(answer)
+    if json:
+        print_json(answer)
+    else:
+        typer.echo(text, nl=False)
+        note(f"Sleutel van de notaris: {answer['key']}")
+
+
+@audit.command("export")
+def export(
+    relation: Annotated[str, typer.Argument(metavar="ID", help="UUID van de relatie, of schema:waarde.")],
+    out: Annotated[Path, typer.Option("--out", help="Nieuwe map voor het bewijs.")],
+    kept: Kept = None, data_dir: DataDir = None,
+) -> None:  # fmt: skip
+    """Schrijf de hele geschiedenis van een relatie met alles om haar zonder ons te controleren."""
+    from events.postgres import connect
+    from services.auditing.export import export as write
+
+    settings = find(data_dir).complete()
+    earlier = [path.read_text() for path in kept or ()]
+
+    async def run() -> int:
+        answer = await ask(settings)
+        found = await _resolved(settings, relation)
+        conn = await connect(settings.database_url)
+        try:
+            return await write(conn, found, [signed_by(answer), *earlier], Verifier.read(answer["key"]), out)
+        finally:
+            await conn.close()
+
+    count = asyncio.run(run())
+    note(f"{count} gebeurtenissen staan in {out}. Lees {out / 'VERIFY.md'}, of: python3 {out / 'verify.py'} {out}")
+
+
+@audit.command("verify")
+def verify(
+    relation: Annotated[str | None, typer.Option("--relation", help="Alleen deze relatie.")] = None,
+    kept: Kept = None, key: Key = None, json: Json = False, data_dir: DataDir = None,
+) -> None:  # fmt: skip
+    """Controleer het hele grootboek tegen alle controlepunten. Eindigt met 0 als alles klopt, anders met 1."""
+    from events.audit import verify as check
+    from events.audit import verify_relation
+    from events.postgres import connect
+
+    settings = find(data_dir).complete()
+    files = [path.read_text() for path in kept or ()]
+
+    async def run(bar: Progress) -> tuple[Report, int]:
+        task = bar.add_task("Controleren", total=None, more="grootboek")
+        verifier = Verifier.read(key or (await ask(settings))["key"])
+        conn = await connect(settings.database_url)
+        try:
+            notes = [row["note"] for row in await conn.fetch("SELECT note FROM ledger.checkpoint ORDER BY size")]
+            signed = [opened(text, [verifier]) for text in (*notes, *files)]
+            if relation is not None:
+                return await verify_relation(conn, await _resolved(settings, relation), signed), len(signed)
+
+            def tell(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            return await check(conn, signed, tell), len(signed)
+        finally:
+            await conn.close()
+
+    with progress_bar() as bar:
+        report, checkpoints = asyncio.run(run(bar))
+    if json:
+        print_json({**document(report), "checkpoints": checkpoints, "agree": report.agree})
+    else:
+        counts = (("laatste positie", report.head), ("gecontroleerd", report.entries), ("controlepunten", checkpoints))
+        print_fields("Het grootboek", [("klopt", report.agree), *counts])
+        for difference in report.differences:
+            err().print(Text(difference), soft_wrap=True)
+    if not report.agree:
+        raise typer.Exit(1)
+
+
+async def ask(settings: Settings) -> dict[str, str]:
+    """What the notary says now: `key`, and its newest `note` or the `error` for which it signs nothing any more."""
+    async with as_user(settings, settings.nats_seed) as client:
+        try:
+            reply = await NatsBus(client).request(ASKED_ON, b"", timeout_s=_ANSWERS_WITHIN_S)
+        except Unavailable as error:
+            raise SetupError("De notaris antwoordt niet. Kijk met `relatieboek status` of die dienst loopt.") from error
+    return msgspec.json.decode(reply, type=dict[str, str])
+
+
+def signed_by(answer: dict[str, str]) -> str:
+    """The note of an answer. Raises SetupError where the notary signs nothing."""
+    if "note" not in answer:
+        raise SetupError(
+            f"De notaris tekent niet: {answer['error']}. Kijk met `relatieboek audit verify` waar het zit."
+        )
+    return answer["note"]
+
+
+async def _resolved(settings: Settings, relation: str) -> str:
+    engine = create_async_engine(settings.database_url, hide_parameters=True)
+    try:
+        async with engine.connect() as conn:
+            found = await resolve(conn, relation)
+    finally:
+        await engine.dispose()
+    if found is None:
+        raise NotFound(f"relatie {relation}")
+    return found

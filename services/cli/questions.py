@@ -1,0 +1,139 @@
+"""`relatieboek question N`: one of the ten questions, answered by the book in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final
+
+import typer
+
+from services.cli.console import note, print_fields, print_json, print_table
+from services.cli.instance import find
+from services.cli.options import Cursor, DataDir, Json, day_or_moment, position_or_moment
+
+Columns = tuple[tuple[str, str], ...]
+
+_RELATION: Final = (("relation_name", "Relatie"), ("tier", "Klasse"))
+_OVERDUE: Final = (
+    *_RELATION, ("line", "Regel"), ("our_layer", "Onze laag"), ("their_layer", "Hun laag"), ("due_on", "Uiterlijk"),
+    ("working_days_overdue", "Werkdagen te laat"), ("owner", "Eigenaar"),
+)  # fmt: skip
+_GAPS: Final = (
+    *_RELATION, ("line", "Regel"), ("our_layer", "Onze laag"), ("their_layer", "Hun laag"),
+    ("last_on", "Laatste contact"), ("owner", "Eigenaar"),
+)  # fmt: skip
+_HISTORY: Final = (
+    ("position", "Positie"), ("occurred_at", "Gebeurd"), ("recorded_at", "Vastgelegd"), ("title", "Wat"),
+    ("department", "Afdeling"), ("data", "Inhoud"),
+)  # fmt: skip
+_LACKING: Final = (*_RELATION, ("missing", "Wat ontbreekt"), ("lacks", "Wat ontbreekt"), ("evidence", "Posities"))
+_PROMISES: Final = (
+    *_RELATION, ("by", "Door"), ("what", "Toezegging"), ("due_on", "Uiterlijk"), ("state", "Stand"),
+    ("late", "Te laat"), ("days_late", "Dagen te laat"), ("evidence", "Posities"),
+)  # fmt: skip
+_ATTENTION: Final = (
+    ("tier", "Klasse"), ("relations", "Relaties"), ("contacts", "Contacten"), ("minutes", "Minuten"),
+    ("by_kind", "Naar soort"), ("by_layer", "Naar laag"),
+)  # fmt: skip
+_FIGURES: Final = (
+    ("instrument", "Meting"), ("wording_version", "Versie"), ("n", "Aantal"), ("mean", "Gemiddelde"), ("nps", "NPS"),
+    ("low_share", "Deel laag"), ("trend", "Per kwartaal"), ("direction", "Richting"),
+)  # fmt: skip
+_LOOPS: Final = (
+    ("instrument", "Meting"), ("state", "Stand"), ("due_on", "Uiterlijk"), ("late", "Te laat"), ("owner", "Eigenaar"),
+    ("evidence", "Posities"),
+)  # fmt: skip
+_PROGRAMMES: Final = (
+    ("relation_name", "Relatie"), ("coalition", "Overeenkomst"), ("name", "Programma"), ("rag", "Stoplicht"),
+    ("decisions", "Bijgestuurd"), ("ends_on", "Eindigt"), ("evidence", "Posities"),
+)  # fmt: skip
+_POCKETS: Final = (
+    ("organisation_name", "Organisatie"), ("organisation", "Id"), ("financing_system", "Stelsel"),
+    ("invested_cents", "Investeert (cent)"), ("returned_cents", "Levert op (cent)"), ("shared_cents", "Gedeeld (cent)"),
+    ("net_cents", "Verschil (cent)"), ("role", "Rol"), ("evidence", "Posities"),
+)  # fmt: skip
+_EVIDENCE: Final = (
+    ("position", "Positie"), ("occurred_at", "Gebeurd"), ("title", "Wat"), ("department", "Afdeling"),
+)  # fmt: skip
+_TABLES: Final[Mapping[int, tuple[str, Columns]]] = {
+    1: ("Regels die te laat zijn", _OVERDUE),
+    2: ("Lagen zonder contact", _GAPS),
+    3: ("Geschiedenis", _HISTORY),
+    4: ("A-relaties die iets missen", _LACKING),
+    5: ("Toezeggingen", _PROMISES),
+    6: ("Aandacht per klasse", _ATTENTION),
+    7: ("Tevredenheid", _FIGURES),
+    8: ("Programma's en coalities", _PROGRAMMES),
+    9: ("Wie investeert en wie wint", _POCKETS),
+}
+
+
+def question(
+    number: Annotated[int, typer.Argument(metavar="N", min=1, max=10, help="Nummer van de vraag.")],
+    relation: Annotated[str | None, typer.Option(help="Van deze relatie: UUID of <soort>:<waarde>.")] = None,
+    team: Annotated[str | None, typer.Option(help="Alleen relaties van dit team.")] = None,
+    tier: Annotated[str | None, typer.Option(help="Alleen relaties van deze klasse, zoals A.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Vraag 1: alleen regels van deze medewerker.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Vraag 3: zoals het was op dit moment.")] = None,
+    known_at: Annotated[str | None, typer.Option("--known-at", help="Vraag 3: zoals het boek het toen wist.")] = None,
+    by: Annotated[str | None, typer.Option(help="Vraag 5: wie beloofde het, us of them.")] = None,
+    late: Annotated[bool | None, typer.Option("--late/--not-late", help="Vraag 5: alleen wat te laat is.")] = None,
+    state: Annotated[str | None, typer.Option(help="Vraag 5 en 8: alleen met deze stand.")] = None,
+    rag: Annotated[str | None, typer.Option(help="Vraag 8: red, amber of green.")] = None,
+    ends_before: Annotated[str | None, typer.Option(help="Vraag 8: wat voor deze dag eindigt.")] = None,
+    chain: Annotated[str | None, typer.Option(help="Vraag 9: alleen deze keten.")] = None,
+    organisation: Annotated[str | None, typer.Option(help="Vraag 9: us, een UUID of <soort>:<waarde>.")] = None,
+    financing_system: Annotated[str | None, typer.Option(help="Vraag 9: alleen dit stelsel, zoals wmo.")] = None,
+    period: Annotated[str | None, typer.Option(help="Vraag 9: alleen deze periode, zoals 2026.")] = None,
+    alert: Annotated[str | None, typer.Option(help="Vraag 10: het signaal.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=500, help="Hoeveel rijen ten hoogste.")] = None,
+    cursor: Cursor = None, json: Json = False, data_dir: DataDir = None,
+) -> None:  # fmt: skip
+    """Geef antwoord op een van de tien vragen.
+
+    1 welke regels zijn te laat, 2 op welke lagen is geen contact, 3 de geschiedenis van een relatie, 4 welke A-relaties
+    missen iets, 5 wat is toegezegd, 6 waar ging de aandacht heen, 7 hoe tevreden is een relatie, 8 hoe gaan de
+    programma's, 9 wie investeert en wie wint, 10 waarom is er een signaal.
+    """
+    document = find(data_dir).get(
+        f"/v1/questions/{number}", relation=relation, team=team, tier=tier, owner=owner, asOf=day_or_moment(as_of),
+        knownAt=position_or_moment(known_at), by=by, late=None if late is None else str(late).lower(), state=state,
+        rag=rag, endsBefore=ends_before, chain=chain, organisation=organisation, financingSystem=financing_system,
+        period=period, alert=alert, limit=limit, cursor=cursor,
+    )  # fmt: skip
+    if json:
+        print_json(document)
+    elif number == 10:
+        _why(document)
+    else:
+        title, columns = _TABLES[number]
+        rows = [_brief(row) for row in document["items"]]
+        # A column that no row has (answers grow) takes no place.
+        shown = tuple(c for c in columns if not rows or any(c[0] in row for row in rows))
+        print_table(title, shown, rows)
+        if number == 7:
+            print_table("Opvolging van lage scores", _LOOPS, document["loops"])
+        if document.get("next"):
+            note(f"Er is meer: voeg toe --cursor {document['next']}")
+
+
+def _why(document: Mapping[str, Any]) -> None:
+    alert: Mapping[str, Any] = document["alert"]
+    fields = ("relation_name", "rule", "rule_version", "line", "state", "due_on", "overdue_on", "owner", "level")
+    print_fields("Het signaal", [*((f, alert.get(f)) for f in fields), ("uitleg", document["explanation"])])
+    print_table("Waar het op rust", _EVIDENCE, document["evidence"])
+    sources: list[dict[str, Any]] = document["sources"]
+    print_table("De bronnen", tuple((name, name) for name in (sources[0] if sources else {})), sources)
+
+
+# What is nested in a row, in a few words.
+_IN_WORDS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "coalition": lambda signed: signed and (signed["name"] or signed["agreement"]),
+    "decisions": lambda taken: [f"{d['taken_on']} {d['decision']}" for d in taken or ()],
+    "trend": lambda quarters: [f"{q['quarter']}: {q['mean']} (n {q['n']})" for q in quarters or ()],
+    "evidence": lambda positions: len(positions) if len(positions) > 8 else positions,
+}
+
+
+def _brief(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: _IN_WORDS[k](v) if k in _IN_WORDS else v for k, v in row.items()}

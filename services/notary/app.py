@@ -1,0 +1,89 @@
+"""The service notary: a signed checkpoint every minute in which the book grew, and one whenever it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from events.checkpoint import BadCheckpoint, Signer
+from events.errors import Diverged, SetupError
+from events.postgres import connect
+from projections.postgres import OUTAGES
+from services.bus import NatsBus
+from services.notary.signing import Notary, Signed
+from services.settings import Settings
+from services.wiring import Context, cancel_until_done, run_service
+
+log = structlog.get_logger(__name__)
+
+NAME: Final = "notary"
+ASKED_ON: Final = "notary.checkpoint"
+TOLD_ON: Final = "live.checkpoints"
+_RETRY_S: Final = 2.0
+
+
+def main(settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT. One process for a book: its key and its file are nobody else's."""
+    run_service(settings, NAME, setup=setup)
+
+
+@asynccontextmanager
+async def setup(context: Context) -> AsyncGenerator[None]:
+    settings, bus = context.settings, NatsBus(context.nats)
+    if settings.notary_key is None:
+        raise SetupError("RELATIEBOEK_NOTARY_KEY is niet gezet: 32 bytes in hex, alleen voor de dienst notary.")
+    signer = Signer(settings.notary_name, bytes.fromhex(settings.notary_key.get_secret_value()))
+
+    async def tell(note: str) -> None:
+        await bus.tell(TOLD_ON, note.encode())
+
+    notary = Notary(signer, settings.origin, settings.checkpoints_path, tell)
+    turn = asyncio.Lock()
+
+    async def sign() -> Signed:
+        async with turn:
+            conn = await connect(settings.database_url)
+            try:
+                return await notary.sign(conn)
+            finally:
+                await conn.close()
+
+    async def on_request(message: Any) -> None:
+        try:
+            signed = await sign()
+            reply = {"note": signed.note}
+        except (Diverged, BadCheckpoint) as error:
+            reply = {"error": str(error)}
+        except OUTAGES:
+            reply = {"error": "PostgreSQL is out; try again"}
+        await message.respond(orjson.dumps({**reply, "key": str(signer.verifier)}))
+
+    async def run() -> None:
+        while True:
+            try:
+                await sign()
+                context.state.set("ready")
+                await asyncio.sleep(settings.notary_every_s)
+            except (Diverged, BadCheckpoint) as error:
+                # Nothing is signed any more until a person looked; a restart looks again, from the first entry on.
+                context.state.set("diverged", str(error))
+                log.error("nothing is signed any more", reason=str(error))
+                await asyncio.sleep(settings.notary_every_s)
+            except OUTAGES as error:
+                context.state.set("paused", "PostgreSQL is out")
+                log.warning("not signed", reason=type(error).__name__)
+                await asyncio.sleep(_RETRY_S)
+
+    nats: Any = context.nats  # its own types are incomplete
+    await nats.subscribe(ASKED_ON, cb=on_request)
+    context.state.set("ready")
+    signing = context.run(run(), name="signing")
+    try:
+        yield
+    finally:
+        await cancel_until_done(signing)

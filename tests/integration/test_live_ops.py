@@ -1,0 +1,63 @@
+"""`live.ops`: operations hear how the book is, without asking, and nothing about anybody."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from jsonschema import Draft202012Validator
+from nats.aio.msg import Msg
+
+from services.asyncapi import document
+from services.settings import Settings
+from services.wiring import make_context
+from tests.conftest import AddDepartment
+from tests.integration.book import Json, connection, listen, running_intake
+from tests.running_book import running
+
+
+async def test_the_api_tells_how_the_book_is(settings: Settings, department: AddDepartment) -> None:
+    await department("geheime-afdeling")
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def hear(message: Msg) -> None:
+        heard.put_nowait(message.data)
+
+    operator = make_context(settings, "operator")
+    await operator.broker.connect()
+    await listen(operator.nats, "live.ops", hear)
+    async with running(settings, ["intake", "api"]):
+        async with asyncio.timeout(30):
+            first = await heard.get()
+            second = await heard.get()
+    await operator.broker.stop()
+    await operator.engine.dispose()
+    for body in (first, second):
+        said: Json = orjson.loads(body)
+        schema: Any = Draft202012Validator(document()["components"]["schemas"]["Status"])
+        assert list(schema.iter_errors(said)) == []
+        assert said["type"] == "status"
+        assert {"service": "intake", "state": "ready"} in said["services"]
+        assert said["position"] == said["log"]["head"] == said["log"]["stream"]
+        assert b"geheime" not in body
+        assert len(body) < 8_000
+
+
+async def test_a_department_does_not_hear_it(settings: Settings, department: AddDepartment) -> None:
+    added = await department("zorg")
+    heard: list[bytes] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message.data)
+
+    async with running_intake(settings), connection(settings, added.nats) as client:
+        await listen(client, "live.ops", hear)
+        operator = make_context(settings, "operator")
+        await operator.broker.connect()
+        await operator.nats.publish("live.ops", b"{}")
+        await operator.nats.flush(5)
+        await client.flush(5)
+        await operator.broker.stop()
+        await operator.engine.dispose()
+    assert heard == []

@@ -1,0 +1,206 @@
+"""What people are told: once for each transition, at once or in a mail a working day, over a real mail server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from prometheus_client import CollectorRegistry
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from events.clock import system_now
+from projections.contact_alerts import PROJECTION
+from projections.working_calendar import WorkingCalendar
+from services.alerts.effects import mail, notice, progress
+from services.alerts.mailing import MOST_ATTEMPTS, Addresses, Mailer, smtp
+from services.alerts.notifier import Notifier
+from services.embedded.engine import free_port
+from services.settings import Settings
+from services.ticking.lease import Lease
+from tests.alert_office import HAAG, Json, Office
+
+Mailbox = list[tuple[list[str], str]]
+
+
+class _Handler:
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.mails: Mailbox = []
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 the library's name
+        content = envelope.content
+        text = content.decode() if isinstance(content, bytes) else str(content)
+        self.mails.append(([str(to) for to in envelope.rcpt_tos], text))
+        return "250 OK"
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[Mailbox, int]]:
+    """A mail server on this machine: what it was given, and its port."""
+    handler = _Handler()
+    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    try:
+        yield handler.mails, controller.port
+    finally:
+        controller.stop()
+
+
+class Desk:
+    """An office whose notifier is turned by hand."""
+
+    def __init__(self, office: Office, port: int, addresses: Addresses) -> None:
+        self.office = office
+        self.told: list[Json] = []
+        settings = Settings(smtp_host="127.0.0.1", smtp_port=port, smtp_tls="none", mail_from="boek@zorg.example")
+        calendar = WorkingCalendar()
+        self.mailer = Mailer(office.privacy, addresses, smtp(settings), sender=settings.mail_from, calendar=calendar)
+        self.notifier = Notifier(
+            PROJECTION, office.engine, Lease(office.engine, 3), self._tell, self.mailer, CollectorRegistry(),
+            calendar=calendar, hour=8, every_s=1.0,
+        )  # fmt: skip
+
+    async def _tell(self, message: Json) -> None:
+        self.told.append(message)
+
+    async def turn(self, to: str | None = None) -> None:
+        """Ticks until there is nothing to do, at a moment, and lets the notifier look."""
+        if to is not None:
+            await self.office.clock(to)
+        while await self.office.tick():
+            pass
+        async with self.office.engine.connect() as conn:
+            await self.notifier.once(await conn.execution_options(isolation_level="AUTOCOMMIT"))
+
+    async def rows(self, of: Any) -> list[Any]:
+        async with self.office.engine.connect() as conn:
+            return list((await conn.execute(select(of))).mappings())
+
+
+ADDRESSES = Addresses({"e-12": "jansen@zorg.example", "e-20": "bakker@zorg.example"}, ("bestuur@zorg.example",))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def office(engine: AsyncEngine) -> AsyncGenerator[Office]:
+    """The Hague, an A relation: every three months, last contact 3 February, overdue on 12 May 2026."""
+    office = Office(engine)
+    await office.clock("2026-02-04")
+    await office.open_relation(HAAG, "Gemeente Den Haag", team="haaglanden")
+    lead = {"team": "haaglanden", "employee": "e-20", "role": "lead", "occurred_on": "2026-01-06"}
+    await office.tell("team.member_joined", lead, "organisation")
+    await office.line("l-1")
+    await office.held("c-1", "2026-02-03")
+    yield office
+    await office.ledger.close()
+
+
+async def test_an_alert_interrupts_once_and_is_in_one_mail(office: Office, mailbox: tuple[Mailbox, int]) -> None:
+    mails, port = mailbox
+    desk = Desk(office, port, ADDRESSES)
+    await desk.turn()
+
+    await desk.turn("2026-05-12T07:00:00+02:00")
+    assert [m["type"] for m in desk.told] == ["nl.relatieboek.alert.raised.v1"]
+    assert set(desk.told[0]) == {"position", "relation", "type"}
+    assert mails == []  # not before eight
+
+    await desk.turn("2026-05-12T08:00:00+02:00")
+    await desk.turn("2026-05-12T09:00:00+02:00")
+    ((to, text),) = mails
+    assert to == ["jansen@zorg.example"]
+    assert "Nieuw: Gemeente Den Haag" in text
+    assert "1 werkdag te laat" in text
+    assert len(desk.told) == 1
+
+    # Another process, or the same after a rebuild, that looks at everything again.
+    async with office.engine.begin() as conn:
+        await conn.execute(update(progress).values(position=0))
+    again = Desk(office, port, ADDRESSES)
+    await again.turn("2026-05-13T09:00:00+02:00")
+    assert (again.told, len(mails)) == ([], 1)
+
+
+async def test_escalations_go_to_the_lead_and_the_board(office: Office, mailbox: tuple[Mailbox, int]) -> None:
+    mails, port = mailbox
+    desk = Desk(office, port, ADDRESSES)
+    await desk.turn()
+    for day in ("2026-05-12", "2026-05-19", "2026-05-27"):
+        await desk.turn(f"{day}T09:00:00+02:00")
+    assert [to for to, _ in mails] == [["jansen@zorg.example"], ["bakker@zorg.example"], ["bestuur@zorg.example"]]
+    assert "Doorgezet" in mails[1][1]
+    assert [m["type"].split(".")[3] for m in desk.told] == ["raised", "escalated", "escalated"]
+
+
+async def test_no_mail_on_a_day_off_and_none_about_what_is_over(office: Office, mailbox: tuple[Mailbox, int]) -> None:
+    mails, port = mailbox
+    desk = Desk(office, port, ADDRESSES)
+    await desk.turn()
+    await desk.turn("2026-05-12T07:00:00+02:00")
+    await office.held("c-2", "2026-05-11")
+    await desk.turn("2026-05-12T12:30:00+02:00")
+    assert mails == []
+    assert [row["state"] for row in await desk.rows(notice)] == ["dropped"]
+
+
+async def test_an_import_of_the_past_tells_nobody(office: Office, mailbox: tuple[Mailbox, int]) -> None:
+    mails, port = mailbox
+    desk = Desk(office, port, ADDRESSES)
+    await desk.turn()
+    await office.clock("2026-05-11T12:00:00+02:00")
+    await office.line("l-old", their_layer="professional", starts_on="2025-01-01", occurred_on="2025-01-01")
+    await desk.turn("2026-05-11T13:00:00+02:00")
+    async with office.engine.connect() as conn:
+        assert await conn.scalar(select(notice.c.cause)) is None
+    assert (desk.told, mails) == ([], [])
+
+
+async def test_a_book_that_is_older_than_its_notices_begins_at_its_end(
+    office: Office, mailbox: tuple[Mailbox, int]
+) -> None:
+    mails, port = mailbox
+    await office.clock("2026-05-14T09:00:00+02:00")
+    while await office.tick():
+        pass
+    desk = Desk(office, port, ADDRESSES)
+    await desk.turn()
+    await desk.turn("2026-05-15T09:00:00+02:00")
+    assert (desk.told, mails) == ([], [])
+
+
+async def test_a_mail_server_that_is_out_is_tried_again_and_not_for_ever(office: Office) -> None:
+    desk = Desk(office, 1, ADDRESSES)
+    await desk.turn()
+    await desk.turn("2026-05-12T09:00:00+02:00")
+    (row,) = await desk.rows(mail)
+    assert (row["state"], row["attempts"]) == ("waiting", 1)
+    assert row["next_at"] > system_now()
+
+    for _ in range(MOST_ATTEMPTS):
+        async with office.engine.begin() as conn:
+            await conn.execute(update(mail).values(next_at=system_now()))
+        await desk.turn()
+    (row,) = await desk.rows(mail)
+    assert (row["state"], row["attempts"]) == ("failed", MOST_ATTEMPTS)
+
+
+async def test_the_outbox_names_no_person(office: Office) -> None:
+    desk = Desk(office, 1, Addresses({}))
+    await desk.turn()
+    await desk.turn("2026-05-12T09:00:00+02:00")
+    (row,) = await desk.rows(mail)
+    assert row["recipient"].startswith("ref~")
+    assert (row["state"], row["error"]) == ("waiting", "no address")
+
+
+def test_addresses_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "adressen.toml"
+    path.write_text('board = ["bestuur@zorg.example"]\n[employees]\n"e-12" = "jansen@zorg.example"\n')
+    known = Addresses.read(path)
+    assert [*known.of("e-12"), *known.of("board"), *known.of("e-13")] == ["jansen@zorg.example", "bestuur@zorg.example"]

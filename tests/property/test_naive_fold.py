@@ -1,0 +1,274 @@
+"""Every read model against an independent naive fold, over random valid histories of all families.
+
+Whatever order the book took the facts in, and however they are cut into batches, the rows say what a plain look over
+all facts that count says. In the usual run each test takes seconds; `make test-all` looks longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from events.recorded import Recorded, instant
+from projections.layers import pair_bit
+from projections.registry import PROJECTIONS
+from projections.rows import MemoryRows, fold
+from tests.every_family import histories
+from tests.given import numbered
+from tests.naive import Facts, collected, contacts, counting, day, latest, local, pairs, relations, timeline
+from tests.property.test_rows_split import fold_in_batches
+
+_SLOW: Final = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+
+
+def of(rows: MemoryRows, table: str, *columns: str) -> Facts:
+    """The rows of a table as {key: value} or {key: (values)}."""
+    return {
+        key: row[columns[0]] if len(columns) == 1 else tuple(row[c] for c in columns)
+        for key, row in rows.tables[table].items()
+    }
+
+
+def known(facts: Facts) -> Facts:
+    """Without rows that only followers of a withdrawn fact have made."""
+    return {k: v for k, v in facts.items() if (v[0] if isinstance(v, tuple) else v) is not None}
+
+
+def relation_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
+    facts, seen = counting(events), contacts(events)
+    columns = ("name", "kind", "region", "tier", "owner")
+    assert {k: dict(zip(columns, v, strict=True)) for k, v in of(rows, "relation", *columns).items()} == relations(
+        events
+    )
+    for (relation,), (total, minutes) in of(rows, "relation", "contacts_total", "minutes_total").items():
+        mine = [data for (r, _), data in seen.items() if r == relation]
+        assert (total, minutes) == (len(mine), sum(data["duration_min"] for data in mine))
+    counted = {k: row for k, row in rows.tables["contact"].items() if row["counted"]}
+    assert {k: (row["held_at"], row["minutes"], row["channel"], row["pairs"]) for k, row in counted.items()} == {
+        k: (instant(d["occurred_at"]), d["duration_min"], d["channel"], sum(pair_bit(*p) for p in pairs(d)))
+        for k, d in seen.items()
+    }
+    assert of(rows, "answer", "answer", "answered_on") == latest(
+        facts, "plan.question_answered", lambda d: (d["plan"], d["question"]), lambda e: (e.data["answer"], day(e))
+    )
+    assert of(rows, "knowledge", "text", "recorded_on") == latest(
+        facts, "knowledge.item_recorded", lambda d: (d["item"],), lambda e: (e.data["text"], day(e))
+    )
+    assert of(rows, "assignment", "assigned") == latest(
+        facts, ("team.relation_assigned", "team.relation_unassigned"), lambda d: (d["team"],),
+        lambda e: e.kind == "team.relation_assigned",
+    )  # fmt: skip
+    assert of(rows, "response", "score") == latest(
+        facts, "satisfaction.scored", lambda d: (d["response"],), lambda e: e.data["score"]
+    )
+    assert known(of(rows, "commitment", "by")) == latest(
+        facts, "commitment.made", lambda d: (d["commitment"],), lambda e: e.data["by"]
+    )
+    ends = ("plan.action_completed", "plan.action_dropped")
+    assert {k: v for k, v in of(rows, "action", "state").items() if v != "open"} == latest(
+        facts, ends, lambda d: (d["action"],), lambda e: e.kind.removeprefix("plan.action_")
+    )
+    lines = latest(
+        facts, "schedule.line_set", lambda d: (d["line"],), lambda e: (e.data["our_layer"], e.data["starts_on"])
+    )
+    assert {k: (a, str(b)) for k, (a, b) in known(of(rows, "line", "our_layer", "starts_on")).items()} == lines
+    for row in rows.tables["line"].values():
+        if row["our_layer"] is None:
+            continue
+        asked = (row["our_layer"], row["their_layer"])
+        met = [
+            local(d["occurred_at"]) for (relation, _), d in seen.items()
+            if relation == row["relation"] and asked in pairs(d)
+            and (row["channels"] is None or d["channel"] in row["channels"])
+        ]  # fmt: skip
+        assert (row["last_on"], row["stale"]) == (max(met, default=None), False)
+
+
+def team_timeline(rows: MemoryRows, events: Sequence[Recorded]) -> None:
+    shown = rows.tables["entry"].values()
+    assert {r["position"]: (r["relation"], r["type"], r["withdrawn"]) for r in shown} == timeline(events)
+    facts = counting(events)
+    for role in ("held", "retracted", "corrected"):
+        assert known(of(rows, "contact", role)) == latest(
+            facts, f"contact.{role}", lambda d: (d["contact"],), lambda e: e.position
+        )
+    named = [e for e in facts if "name" in e.data]
+    kinds = ("relation.registered", "relation.details_changed")
+    assert of(rows, "relation", "name") == latest(named, kinds, lambda d: (), lambda e: e.data["name"])
+
+
+def contact_alerts(rows: MemoryRows, events: Sequence[Recorded]) -> None:
+    seen = contacts(events)
+    on = {k: local(d["occurred_at"]) for k, d in seen.items()}
+    assert known(of(rows, "contact", "held_on")) == on
+    dates: dict[tuple[Any, ...], list[str]] = {}
+    for key, data in seen.items():
+        for pair in pairs(data):
+            dates.setdefault((key[0], pair_bit(*pair)), []).append(on[key].isoformat())
+    found = {k: sorted(entry[0] for entry in entries) for k, entries in of(rows, "bucket", "dates").items() if entries}
+    assert found == {k: sorted(v) for k, v in dates.items()}
+    facts = counting(events)
+    lines = latest(facts, "schedule.line_set", lambda d: (d["line"],), lambda e: e.data["our_layer"])
+    own = {k: v for k, v in known(of(rows, "line", "our_layer")).items() if k[1] in ("1", "2")}  # not a policy's
+    assert own == lines
+    owners = latest(
+        facts, ("schedule.line_set", "schedule.line_reassigned"), lambda d: (d["line"],), lambda e: e.data.get("owner")
+    )
+    assert {k: v for k, v in known(of(rows, "line", "owner")).items() if k[1] in ("1", "2")} == known(owners)
+
+
+def partnership_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
+    facts = counting(events)
+    assert known(of(rows, "interest", "holder")) == latest(
+        facts, "partnership.interest_recorded", lambda d: (d["interest"],), lambda e: e.data["holder"]
+    )
+    for thing in ("interest", "performance"):
+        for side in ("us", "them"):
+            by = [e for e in facts if e.data.get("by") == side]
+            assert known(of(rows, thing, f"by_{side}_on")) == latest(
+                by, f"partnership.{thing}_acknowledged", lambda d: (d[thing],), day  # noqa: B023 used at once
+            )  # fmt: skip
+    assert {k: v for k, v in of(rows, "commitment", "state").items() if v != "open"} == latest(
+        facts, ("commitment.fulfilled", "commitment.broken"), lambda d: (d["commitment"],), lambda e: e.kind[11:]
+    )
+    decided = latest(
+        facts, ("opportunity.won", "opportunity.lost"), lambda d: (d["opportunity"],), lambda e: e.kind[12:]
+    )
+    assert {k: v for k, v in of(rows, "opportunity", "state").items() if v in ("won", "lost")} == decided
+    told = [e for e in facts if e.family == "opportunity" and e.data.get("value_cents") is not None]
+    values = latest(told, tuple({e.kind for e in told}), lambda d: (d["opportunity"],), lambda e: e.data["value_cents"])
+    assert known(of(rows, "opportunity", "value_cents")) == values
+    assert {k[0]: v for k, v in known(of(rows, "contributor", "profile")).items()} == {
+        k[1]: v
+        for k, v in latest(
+            facts, "contributor.profiled", lambda d: (d["employee"],), lambda e: e.data["profile"]
+        ).items()
+    }
+
+
+def agreement_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
+    facts = counting(events)
+
+    def key(data: dict[str, Any]) -> tuple[Any, ...]:
+        return (data["agreement"],)
+
+    signed = latest(facts, "agreement.signed", key, lambda e: e.data["until"])
+    renewed = latest(facts, "agreement.renewed", key, lambda e: e.data["until"])
+    assert {k: str(v) for k, v in known(of(rows, "agreement", "until_on")).items()} == {**signed, **renewed}
+    assert known(of(rows, "agreement", "ended_on")) == latest(facts, "agreement.ended", key, day)
+    rag = latest(facts, "programme.progress_reported", lambda d: (d["programme"],), lambda e: e.data["rag"])
+    assert known(of(rows, "programme", "rag")) == rag
+    made = sorted(e.position for e in facts if e.kind == "programme.steering_decision_taken")
+    assert sorted(of(rows, "decision", "position").values()) == made
+
+
+def chain_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
+    facts = counting(events)
+
+    def flow(data: dict[str, Any]) -> tuple[Any, ...]:
+        return data["chain"], data["organisation"], data["financing_system"], data["period"]
+
+    for kind, column in (("investment", "invested"), ("return", "returned")):
+        sums = collected(facts, f"chain.{kind}_recorded", flow, lambda e: e.data["cents"])
+        assert {k: v for k, v in of(rows, "flow", f"{column}_cents").items() if v} == {
+            k: sum(v) for k, v in sums.items()
+        }
+    partners: Facts = {}
+    for e in facts:
+        if e.kind in ("chain.partner_assigned", "chain.partner_replaced"):
+            at = (e.relation, e.data["chain"], e.data["phase"])
+            if e.kind == "chain.partner_replaced":
+                partners[*at, e.data["organisation"]] = False
+            partners[*at, e.data.get("by") or e.data["organisation"]] = True
+    assert of(rows, "partner", "present") == partners
+    assert of(rows, "guarantee", "organisation") == latest(
+        facts, "chain.phase_guaranteed", lambda d: (d["chain"], d["phase"]), lambda e: e.data["organisation"]
+    )
+    by = ("chain", "assessment")
+    assert known(of(rows, "saving", "saving_cents")) == latest(
+        facts, "chain.savings_assessed", lambda d: tuple(d[n] for n in by), lambda e: e.data["saving_cents"]
+    )
+    assert {k: v for k, v in of(rows, "saving", "amounts").items() if v} == latest(
+        facts, "chain.savings_distributed", lambda d: tuple(d[n] for n in by), lambda e: e.data["amounts"]
+    )
+    shares = latest(facts, "chain.sharing_key_agreed", lambda d: (d["chain"],), lambda e: e.data["shares"])
+    assert {k: v for k, v in of(rows, "chain", "sharing_key").items() if v} == shares
+
+
+def satisfaction_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
+    facts = counting(events)
+    assert of(rows, "response", "score") == latest(
+        facts, "satisfaction.scored", lambda d: (d["response"],), lambda e: e.data["score"]
+    )
+    assert of(rows, "complaints", "count") == latest(
+        facts, "satisfaction.complaints_reported", lambda d: (d["period"],), lambda e: e.data["count"]
+    )
+    assert of(rows, "outcome", "value") == latest(
+        facts, "satisfaction.outcome_reported", lambda d: (d["indicator"], d["period"]), lambda e: e.data["value"]
+    )
+    for table, kind, key in (
+        ("staff", "staff_reported", ("unit", "period")),
+        ("survey_round", "round_closed", ("round",)),
+    ):
+        told = latest(facts, f"satisfaction.{kind}", lambda d: tuple(d[n] for n in key), lambda e: e.position)  # noqa: B023
+        assert of(rows, table, "position") == {k[1:]: v for k, v in told.items()}
+
+
+def workflows(rows: MemoryRows, events: Sequence[Recorded]) -> None:
+    assert known(of(rows, "contact", "held_on")) == {k: local(d["occurred_at"]) for k, d in contacts(events).items()}
+    tiers = latest(counting(events), "relation.tier_assigned", lambda d: (), lambda e: e.data["tier"])
+    assert known(of(rows, "relation", "tier")) == tiers
+
+
+CHECKS: Final[dict[str, Callable[[MemoryRows, Sequence[Recorded]], None]]] = {
+    check.__name__: check
+    for check in (
+        relation_view, team_timeline, contact_alerts, workflows, partnership_view, agreement_view, chain_view,
+        satisfaction_view,
+    )
+}  # fmt: skip
+
+
+def test_every_read_model_is_checked() -> None:
+    assert set(CHECKS) == set(PROJECTIONS)
+
+
+def check_all(events: Sequence[Recorded], chance: random.Random, names: Sequence[str]) -> None:
+    for name in names:
+        projection = PROJECTIONS[name]
+        CHECKS[name](fold(projection, events), events)
+        sizes = [chance.randint(1, 12) for _ in range(3)]
+        rows = MemoryRows(projection.metadata)
+        rows.tables = asyncio.run(fold_in_batches(projection, events, sizes, 1_000, 1)).tables
+        CHECKS[name](rows, events)
+
+
+def shuffled(events: Sequence[Recorded], chance: random.Random) -> list[Recorded]:
+    """The same facts in another order; what a withdrawal, a merge or a score rests on still comes before it."""
+    first = [e for e in events if e.kind in ("satisfaction.instrument_defined", "relation.merged", "relation.unmerged")]
+    rest = [e for e in events if e not in first]
+    order = [*first, *chance.sample(rest, len(rest))]
+    withdrawals = [e for e in order if e.withdraws is not None]
+    return numbered([*(e for e in order if e.withdraws is None), *withdrawals])
+
+
+@pytest.mark.parametrize("name", sorted(CHECKS))
+@settings(max_examples=25, deadline=None, suppress_health_check=_SLOW)
+@given(events=histories(), chance=st.randoms(use_true_random=False))
+def test_a_read_model_is_what_a_plain_look_says(name: str, events: list[Recorded], chance: random.Random) -> None:
+    check_all(events, chance, [name])
+    check_all(shuffled(events, chance), chance, [name])
+
+
+@pytest.mark.full
+@settings(max_examples=600, deadline=None, suppress_health_check=_SLOW)
+@given(events=histories(20, 80), chance=st.randoms(use_true_random=False))
+def test_all_read_models_at_length(events: list[Recorded], chance: random.Random) -> None:
+    check_all(events, chance, sorted(CHECKS))
+    check_all(shuffled(events, chance), chance, sorted(CHECKS))
