@@ -17,7 +17,7 @@ import psutil
 
 from services.embedded.engine import free_port
 
-SERVICES = ("intake", "relation-view", "contact-alerts", "workflows", "team-timeline", "insight", "api")
+SERVICES = ("intake", "relation-view", "contact-alerts", "workflows", "team-timeline", "insight", "notary", "api")
 Json = dict[str, Any]
 
 
@@ -114,6 +114,12 @@ class Instance:
             base_url=f"http://127.0.0.1:{self.port}/v1", headers={"Authorization": f"Bearer {token}"}, timeout=60
         ) as client:
             yield client
+
+    async def accepted(self, department: str) -> int:
+        """How many events of a department the book took."""
+        async with self.http() as client:
+            status: Json = (await client.get("/status")).json()
+        return next(d["accepted"] for d in status["departments"] if d["name"] == department)
 
     async def settled(self, within_s: float = 120) -> int:
         """Waits until every projection has all, nothing is parked, and two looks in a row agree; the head then."""

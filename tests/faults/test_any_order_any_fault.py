@@ -2,6 +2,8 @@
 
 What may differ: positions, versions, recorded times, hashes, and ids that stand for positions. Everything else that a
 reader sees must be equal, alerts included: the clock stands still while the events come, and is moved after the last.
+The workflows tell at once what is missing, so what they told and took back on the way depends on what came first; what
+they tell at the end does not.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ _DIFFERS = {
     "position", "positions", "version", "recorded_at", "raised_at", "resolved_at", "evidence", "sequence",
     "resolution_evidence", "corrects", "corrected_by", "retracted_by", "leaf_hash", "hash", "raised_on",
 }  # fmt: skip
+
+
+OVERDUE = "contact_overdue"
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,10 @@ async def pages(client: Any, url: str) -> list[Json]:
             return items
 
 
+def of_the_book(type_: str) -> bool:
+    return type_.startswith(("nl.relatieboek.alert.", "nl.relatieboek.loop."))
+
+
 def in_order(items: list[Json]) -> list[str]:
     return sorted(json.dumps(without_places(i), sort_keys=True) for i in items)
 
@@ -89,9 +98,11 @@ async def seen(book: Instance, relations: int) -> dict[str, Any]:
     async with book.http() as client:
         listed = await pages(client, "/relations")
         out["relations"] = in_order(listed)
-        out["alerts"] = in_order(await pages(client, "/alerts?state=all"))
+        alerts = await pages(client, "/alerts?state=all")
+        out["alerts"] = in_order([a for a in alerts if a["rule"] == OVERDUE or a["state"] != "resolved"])
         for team in TEAMS:
-            out[f"timeline {team}"] = in_order(await pages(client, f"/teams/{team}/timeline"))
+            entries = await pages(client, f"/teams/{team}/timeline")
+            out[f"timeline {team}"] = in_order([e for e in entries if not of_the_book(e["type"])])
         out["overdue"] = in_order((await client.get("/questions/1")).json()["items"])
         step = max(1, len(listed) // relations)
         for one in listed[::step]:
@@ -122,10 +133,11 @@ async def book_of(way: Way, events: list[Json], directory: Path) -> dict[str, An
         answers = [json.loads(line) for line in verdicts.read_text().splitlines()]
         assert len(answers) == len(lines)
         assert {a["verdict"] for a in answers} <= {"accepted", "duplicate", "parked"}
-        assert await book.settled() == len(events), "each once, no alert before the clock is moved"
+        before = await book.settled()
+        assert await book.accepted("crm") == len(events), "each once"
         await book.run("clock", "advance", "--to", AFTER)
         head = await book.settled()
-        assert head > len(events), "overdue lines were raised"
+        assert head > before, "overdue lines were raised"
         report = json.loads(await book.run("reconcile", "--json"))
         assert report["agree"] is True
         result = await seen(book, relations=40)
