@@ -71,6 +71,12 @@ class Book:
     def heads(self) -> Heads:
         return Heads(Head(relation, version, leaf) for relation, (version, leaf) in self.chains.last.items())
 
+    def agrees(self, checkpoint: Checkpoint, *, heads: bool) -> bool:
+        """Whether this is the book that was signed; with `heads`, held against the map of heads too."""
+        if self.tree.size != checkpoint.size or self.tree.root() != checkpoint.root:
+            return False
+        return not heads or self.heads().root() == checkpoint.heads
+
     def checkpoint(self, origin: str) -> Checkpoint:
         return Checkpoint(origin, self.tree.size, self.tree.root(), self.heads().root())
 
@@ -119,10 +125,10 @@ async def verify(conn: Connection, kept: Sequence[Checkpoint], progress: Progres
 def _hold(book: Book, checkpoint: Checkpoint, agreed: int, report: Report, with_heads: set[int]) -> int:
     """The size up to which the book agrees with a checkpoint."""
     size = checkpoint.size
-    if book.tree.size != size or book.tree.root() != checkpoint.root:
+    if not book.agrees(checkpoint, heads=False):
         report.differ(f"checkpoint of {size} entries: entries after {agreed} up to {size} are not those that it signed")
         return agreed
-    if size in with_heads and book.heads().root() != checkpoint.heads:
+    if size in with_heads and not book.agrees(checkpoint, heads=True):
         report.differ(f"checkpoint of {size} entries: its map of heads is not that of these entries")
         return agreed
     return size

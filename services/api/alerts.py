@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from events.clock import book_now, system_now
+from events.clock import book_now
 from events.errors import FieldError, Invalid, NotFound
 from events.identity import is_uuid
 from events.recorded import iso, local_date
 from projections import contact_alerts
 from projections.alert_queries import list_alerts, show_alert
 from projections.viewer import Viewer
+from services.api.acting import body_of, said, send
 from services.api.answering import json_response, list_response, render
 from services.api.asking import HasParts, NoKeys, Paging, Reader, UpTo
 from services.api.parts import Parts
-from services.api.publish import SUBMIT_TIMEOUT_S, verdict_response, verdicts_in
+from services.api.publish import verdict_response
 from services.api.reading import read_body
-from services.problems import Refused, refuse
-from services.strict_json import read_json
+from services.problems import refuse
 
 MAX_BODY_BYTES: Final = 4 * 1024
 
@@ -85,23 +85,15 @@ class PutOff(Done):
     reason: str | None = Field(None, min_length=1, max_length=1000, description="why")
 
 
-Body = TypeVar("Body", bound=Done)
-
-
-def _body(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
-    schema = {"schema": {**model.model_json_schema(), "title": model.__name__}}
-    return {"requestBody": {"required": required, "content": {"application/json": schema}}}
-
-
 @router.post(
     "/alerts/{id}/_acknowledge",
     operation_id="acknowledgeAlert",
     dependencies=[_alerts],
-    openapi_extra=_body(Done, required=False),
+    openapi_extra=body_of(Done, required=False),
 )
 async def acknowledge(id: str, request: Request, parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
     """Says that somebody took the alert up. Answers the verdict on the event `alert.acknowledged`."""
-    _said(Done, await read_body(request, MAX_BODY_BYTES))
+    said(Done, await read_body(request, MAX_BODY_BYTES))
     alert, now = await _open_alert(parts, viewer, id)
     return await _publish(parts, viewer, alert, "acknowledged", {"occurred_at": iso(now)})
 
@@ -110,24 +102,24 @@ async def acknowledge(id: str, request: Request, parts: HasParts, viewer: Reader
     "/alerts/{id}/_snooze",
     operation_id="snoozeAlert",
     dependencies=[_alerts],
-    openapi_extra=_body(PutOff, required=True),
+    openapi_extra=body_of(PutOff, required=True),
 )
 async def snooze(id: str, request: Request, parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
     """Puts the alert off until a day: not too far (20 working days by default), and not for ever (3 times by default).
 
     Answers the verdict on the event `alert.snoozed`.
     """
-    said = _said(PutOff, await read_body(request, MAX_BODY_BYTES))
+    wish = said(PutOff, await read_body(request, MAX_BODY_BYTES))
     alert, now = await _open_alert(parts, viewer, id)
     today, settings = local_date(now), parts.settings
     last = parts.calendar.add_working_days(today, settings.snooze_working_days)
-    if not today < said.until <= last:
+    if not today < wish.until <= last:
         raise Invalid("rule", [FieldError("/until", f"must be a day after today, and at the latest {last}")])
     if alert["snoozes"] >= settings.snoozes:
         detail = f"this alert was put off {alert['snoozes']} times already; take it up, or resolve it"
         raise refuse("state", "/id", detail)
-    reason = {} if said.reason is None else {"reason": said.reason}
-    put_off = {"until": said.until.isoformat(), "occurred_at": iso(now), **reason}
+    reason = {} if wish.reason is None else {"reason": wish.reason}
+    put_off = {"until": wish.until.isoformat(), "occurred_at": iso(now), **reason}
     return await _publish(parts, viewer, alert, "snoozed", put_off)
 
 
@@ -135,24 +127,14 @@ async def snooze(id: str, request: Request, parts: HasParts, viewer: Reader, _: 
     "/alerts/{id}/_resolve",
     operation_id="resolveAlert",
     dependencies=[_alerts],
-    openapi_extra=_body(Done, required=False),
+    openapi_extra=body_of(Done, required=False),
 )
 async def resolve(id: str, request: Request, parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
     """Ends the alert by hand, for this due date. Answers the verdict on the event `alert.resolved`, reason `manual`."""
-    _said(Done, await read_body(request, MAX_BODY_BYTES))
+    said(Done, await read_body(request, MAX_BODY_BYTES))
     alert, now = await _open_alert(parts, viewer, id)
-    said: dict[str, Any] = {"reason": "manual", "evidence": [], "occurred_on": local_date(now).isoformat()}
-    return await _publish(parts, viewer, alert, "resolved", said)
-
-
-def _said(model: type[Body], body: bytes) -> Body:
-    """What the body says. Raises Invalid with every error."""
-    document: Any = read_json(body) if body.strip() else {}
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        errors = [FieldError("/" + "/".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
-        raise Refused("request", errors) from None
+    data: dict[str, Any] = {"reason": "manual", "evidence": [], "occurred_on": local_date(now).isoformat()}
+    return await _publish(parts, viewer, alert, "resolved", data)
 
 
 async def _alert(parts: Parts, conn: AsyncConnection, viewer: Viewer, id_: str, now: datetime) -> dict[str, Any]:
@@ -173,7 +155,7 @@ async def _open_alert(parts: Parts, viewer: Viewer, id_: str) -> tuple[dict[str,
 
 
 async def _publish(
-    parts: Parts, viewer: Viewer, alert: Mapping[str, Any], event: str, said: Mapping[str, Any]
+    parts: Parts, viewer: Viewer, alert: Mapping[str, Any], event: str, data: Mapping[str, Any]
 ) -> Response:
     """Sends one event about an alert, as the book's own, and answers its verdict.
 
@@ -181,18 +163,10 @@ async def _publish(
     event, and the same act on an alert that came back is another.
     """
     was = ("raised_at", "acknowledged_at", "snoozed_until", "snoozes", "evidence", "resolution_evidence")
-    cause = render([alert["id"], event, viewer.name, said.get("until"), *(alert.get(name) for name in was)])
-    document = {
-        "specversion": "1.0",
-        "id": str(uuid5(NAMESPACE_URL, f"urn:relatieboek:alert:{cause.decode()}")),
-        "source": parts.settings.source_of("api"),
-        "type": f"nl.relatieboek.alert.{event}.v1",
-        # The history that has the alert, where that is of a relation that was absorbed since.
-        "subject": alert.get("recorded_under", alert["relation"]),
-        "time": iso(system_now()),
-        "actor": f"viewer:{viewer.name}",
-        "datacontenttype": "application/json",
-        "data": {"alert": alert["id"], **said},
-    }
-    reply = await parts.bus.request("submit.relatieboek", render(document), timeout_s=SUBMIT_TIMEOUT_S)
-    return verdict_response(verdicts_in(reply)[0])
+    cause = render([alert["id"], event, viewer.name, data.get("until"), *(alert.get(name) for name in was)])
+    id_ = str(uuid5(NAMESPACE_URL, f"urn:relatieboek:alert:{cause.decode()}"))
+    # The history that has the alert, where that is of a relation that was absorbed since.
+    subject = str(alert.get("recorded_under", alert["relation"]))
+    return verdict_response(
+        await send(parts, viewer, f"alert.{event}", subject, {"alert": alert["id"], **data}, id_=id_)
+    )

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from events.clock import book_now, system_now
-from events.errors import FieldError, NotFound
+from events.clock import book_now
+from events.errors import NotFound
 from events.identity import is_uuid
-from events.recorded import TYPE_PREFIX, iso, local_date
+from events.recorded import iso, local_date
 from projections.viewer import Viewer
 from projections.workflows import projection as workflows
 from projections.workflows.completeness_queries import incomplete_relations
 from projections.workflows.loop_queries import Found, find_loop, list_loops
+from services.api.acting import body_of, said, send
 from services.api.answering import json_response, list_response, render
 from services.api.asking import HasParts, NoKeys, Paging, Reader, UpTo, relation_named
 from services.api.parts import Parts
-from services.api.publish import SUBMIT_TIMEOUT_S, verdict_response, verdicts_in
+from services.api.publish import verdict_response
 from services.api.reading import read_body
-from services.problems import Refused, refuse
+from services.problems import refuse
 from services.rules import thresholds_of
-from services.strict_json import read_json
 
 _MAX_BODY_BYTES = 8 * 1024
 
@@ -83,35 +83,35 @@ class FollowedUp(Closed):
     evidence: list[Annotated[int, Field(ge=1)]] = Field([], max_length=20, description="positions of what was done")
 
 
-Body = TypeVar("Body", bound=Closed)
-
-
-def _body(model: type[BaseModel]) -> dict[str, Any]:
-    schema = {"schema": {**model.model_json_schema(), "title": model.__name__}}
-    return {"requestBody": {"required": False, "content": {"application/json": schema}}}
-
-
 @router.post("/loops/{id}/_follow_up", include_in_schema=False, dependencies=[_workflows])
 @router.post(
-    "/loops/{id}/_follow-up", operation_id="followUpLoop", dependencies=[_workflows], openapi_extra=_body(FollowedUp)
+    "/loops/{id}/_follow-up",
+    operation_id="followUpLoop",
+    dependencies=[_workflows],
+    openapi_extra=body_of(FollowedUp, required=False),
 )
 async def follow_up(id: str, request: Request, parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
     """Says that the score was followed up; the loop is closed for it. Answers the verdict on `loop.followed_up`."""
-    said = _said(FollowedUp, await read_body(request, _MAX_BODY_BYTES))
+    done = said(FollowedUp, await read_body(request, _MAX_BODY_BYTES))
     found, now = await _open_loop(parts, viewer, id)
-    data: dict[str, Any] = {"evidence": sorted(set(said.evidence)), "occurred_at": iso(now)}
-    if said.note is not None:
-        data["note"] = said.note
+    data: dict[str, Any] = {"evidence": sorted(set(done.evidence)), "occurred_at": iso(now)}
+    if done.note is not None:
+        data["note"] = done.note
     return await _publish(parts, viewer, found, "followed_up", data)
 
 
-@router.post("/loops/{id}/_close", operation_id="closeLoop", dependencies=[_workflows], openapi_extra=_body(Closed))
+@router.post(
+    "/loops/{id}/_close",
+    operation_id="closeLoop",
+    dependencies=[_workflows],
+    openapi_extra=body_of(Closed, required=False),
+)
 async def close(id: str, request: Request, parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
     """Closes the loop without a follow-up. Answers the verdict on the event `loop.closed`, reason `manual`."""
-    _said(Closed, await read_body(request, _MAX_BODY_BYTES))
+    said(Closed, await read_body(request, _MAX_BODY_BYTES))
     found, now = await _open_loop(parts, viewer, id)
-    said: dict[str, Any] = {"reason": "manual", "evidence": [], "occurred_on": local_date(now).isoformat()}
-    return await _publish(parts, viewer, found, "closed", said)
+    data: dict[str, Any] = {"reason": "manual", "evidence": [], "occurred_on": local_date(now).isoformat()}
+    return await _publish(parts, viewer, found, "closed", data)
 
 
 class IncompleteAsked(Paging):
@@ -133,16 +133,6 @@ async def incomplete(
     return list_response(request, items, page.next, {"question": 4})
 
 
-def _said(model: type[Body], body: bytes) -> Body:
-    """What the body says. Raises Refused with every error."""
-    document: Any = read_json(body) if body.strip() else {}
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        errors = [FieldError("/" + "/".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
-        raise Refused("request", errors) from None
-
-
 async def _found(parts: Parts, viewer: Viewer, id_: str) -> tuple[Found, datetime]:
     async with parts.reading() as conn:
         now = await book_now(conn)
@@ -160,23 +150,12 @@ async def _open_loop(parts: Parts, viewer: Viewer, id_: str) -> tuple[Found, dat
     return found, now
 
 
-async def _publish(parts: Parts, viewer: Viewer, found: Found, event: str, said: Mapping[str, Any]) -> Response:
+async def _publish(parts: Parts, viewer: Viewer, found: Found, event: str, data: Mapping[str, Any]) -> Response:
     """Sends one event about a loop, as the book's own, and answers its verdict.
 
     The id is made of the loop, what is done, by whom and what is said: the same request sent twice is one event.
     """
     loop = found.shown["id"]
-    cause = render([loop, event, viewer.name, said.get("note"), said["evidence"]])
-    document = {
-        "specversion": "1.0",
-        "id": str(uuid5(NAMESPACE_URL, f"urn:relatieboek:loop:{cause.decode()}")),
-        "source": parts.settings.source_of("api"),
-        "type": f"{TYPE_PREFIX}loop.{event}.v1",
-        "subject": found.relation,
-        "time": iso(system_now()),
-        "actor": f"viewer:{viewer.name}",
-        "datacontenttype": "application/json",
-        "data": {"loop": loop, **said},
-    }
-    reply = await parts.bus.request("submit.relatieboek", render(document), timeout_s=SUBMIT_TIMEOUT_S)
-    return verdict_response(verdicts_in(reply)[0])
+    cause = render([loop, event, viewer.name, data.get("note"), data["evidence"]])
+    id_ = str(uuid5(NAMESPACE_URL, f"urn:relatieboek:loop:{cause.decode()}"))
+    return verdict_response(await send(parts, viewer, f"loop.{event}", found.relation, {"loop": loop, **data}, id_=id_))

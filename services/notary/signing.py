@@ -7,6 +7,7 @@ memory, and holds them against its own earlier checkpoints, which it keeps in a 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Final
 import structlog
 
 from events.audit import Book, next_rows
-from events.checkpoint import Checkpoint, Signer, Verifier, opened
+from events.checkpoint import BadCheckpoint, Checkpoint, Signer, Verifier, opened
 from events.errors import Diverged
 from events.postgres import Connection
 from events.reconcile import Report
@@ -24,7 +25,11 @@ from events.reconcile import Report
 log = structlog.get_logger(__name__)
 
 _KEEP: Final = "INSERT INTO ledger.checkpoint (size, note) VALUES ($1, $2) ON CONFLICT (size) DO NOTHING"
-_END: Final = "\n\x1e\n"  # between notes in the file: a record separator, which no note has
+_END: Final = b"\x1e\n"  # after each note in the file: a record separator, which no note has
+_LONGEST: Final = 64 * 1024  # bytes in which a note must end
+# Making the map of heads anew costs 10 ms and more: of earlier checkpoints only so many are held against it as well,
+# the others against the tree's root, which covers the very same entries.
+_NEWEST: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Notary:
         self._signer, self._origin, self._file, self._tell = signer, origin, file, tell
         self._book = Book.empty()
         self._before: list[Signed] | None = None  # what is signed already and not yet held against the book
+        self._with_heads: set[int] = set()
         self._last: Signed | None = None
         self._diverged: Diverged | None = None
 
@@ -65,6 +71,7 @@ class Notary:
     async def _sign(self, conn: Connection) -> Signed:
         if self._before is None:
             self._before = await asyncio.to_thread(read_notes, self._file, [self._signer.verifier])
+            self._with_heads = {s.checkpoint.size for s in self._before[-_NEWEST:]}
             for signed in self._before:  # a crash may have come between the file and the table
                 await conn.execute(_KEEP, signed.checkpoint.size, signed.note)
         head: int = await conn.fetchval("SELECT position FROM ledger.head")
@@ -105,7 +112,7 @@ class Notary:
         """Holds the book, as far as it was read, against what was signed of this size."""
         while waiting and waiting[0].checkpoint.size == at:
             signed = waiting.pop(0)
-            if self._book.checkpoint(self._origin) != signed.checkpoint:
+            if not self._book.agrees(signed.checkpoint, heads=at in self._with_heads):
                 raise Diverged(f"the first {at} entries are not those that were signed", at)
             self._last = signed
 
@@ -116,19 +123,31 @@ def read_notes(file: Path, verifiers: Sequence[Verifier]) -> list[Signed]:
     Raises BadCheckpoint when a note was altered or is another's.
     """
     try:
-        text = file.read_text()
+        text = file.read_bytes()
     except FileNotFoundError:
         return []
-    notes = text.split(_END)[:-1]
+    notes = [note.decode(errors="replace") for note in text.split(_END)[:-1]]
     found = {s.checkpoint.size: s for s in (Signed(opened(note, verifiers), note) for note in notes)}
     return [found[size] for size in sorted(found)]
 
 
 def add_note(file: Path, note: str) -> None:
-    """Adds a note and waits for the disk."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    """Adds a note behind the last whole one, and waits for the disk.
+
+    Raises OSError when the disk takes it not or not wholly; what it took then is written over by the next one.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, (note + _END).encode())
+        size = os.fstat(descriptor).st_size
+        start = max(0, size - _LONGEST)
+        tail = os.pread(descriptor, _LONGEST, start)
+        at = start + tail.rfind(_END) + len(_END) if _END in tail else 0
+        if at == 0 and size > _LONGEST:
+            raise BadCheckpoint(f"{file} is no file of checkpoints")
+        os.ftruncate(descriptor, at)
+        whole = note.encode() + _END
+        if os.pwrite(descriptor, whole, at) != len(whole):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

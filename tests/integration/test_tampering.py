@@ -25,7 +25,7 @@ from events.postgres import Connection, connect
 from events.privacy import Privacy
 from events.proof import leaf_hash
 from services.auditing.export import export
-from services.notary.signing import Notary, Signed, read_notes
+from services.notary.signing import Notary, Signed, add_note, read_notes
 from tests.integration.book import held, registered
 
 SIGNER = Signer("relatieboek.example/notary", b"\x07" * 32)
@@ -107,6 +107,24 @@ async def test_a_book_signed_while_empty_is_followed_after_a_restart(
     assert (await verify(owner, [s.checkpoint for s in read_notes(book.file, [SIGNER.verifier])])).agree
     await ledger.close()
     await owner.close()
+
+
+async def test_a_note_that_a_crash_cut_off_is_written_over(book: Book) -> None:
+    whole = book.file.read_bytes()
+    for cut in (1, 2, 100):
+        book.file.write_bytes(whole + whole[:cut])
+        assert [s.checkpoint.size for s in read_notes(book.file, [SIGNER.verifier])] == [4, 24, 44]
+        add_note(book.file, book.signed[0].note)
+        assert [s.checkpoint.size for s in read_notes(book.file, [SIGNER.verifier])] == [4, 24, 44]
+        assert book.file.stat().st_size == len(whole) + len(book.signed[0].note.encode()) + 2
+
+
+def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoints"
+    file.write_bytes(b"x" * 100_000)
+    with pytest.raises(BadCheckpoint):
+        add_note(file, "note\n")
+    assert file.stat().st_size == 100_000
 
 
 async def test_nothing_new_is_signed_twice(book: Book) -> None:

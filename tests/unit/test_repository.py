@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -112,6 +113,12 @@ class TestLock:
         text = (ROOT / name).read_text()
         for address in ("://", "--index", "--extra-index", "--find-links", " @ "):
             assert address not in text
+
+    def test_the_lock_of_npm_names_no_address(self) -> None:
+        text = (ROOT / "tests" / "lint" / "package-lock.json").read_text()
+        assert "://" not in text
+        packages: dict[str, Any] = json.loads(text)["packages"]
+        assert all("integrity" in package for name, package in packages.items() if name)
 
     def test_it_holds_what_the_project_asks(self) -> None:
         extras = project()["optional-dependencies"]
