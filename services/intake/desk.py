@@ -2,7 +2,8 @@
 
 An idle desk takes one event at once; a busy one fills batches of up to `batch`. While a batch is in PostgreSQL the one
 before it goes into the stream. Everything is bounded: events waiting here (`max_queued`), and events in the ledger that
-the stream does not have yet (`max_unrelayed`); beyond either the doors answer `busy` and nothing is stored.
+the stream does not have yet (`max_unrelayed`); beyond either the doors answer `busy` and nothing is stored. Departments
+take turns, and none can fill the queue for the others (`fair`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from events.relay import Relay
 from events.verdict import Verdict, problem
 from services.health import ServiceState
 from services.intake.departments import Department, Departments, authority
+from services.intake.fair import Turns
 from services.strict_json import read_json
 
 log = structlog.get_logger(__name__)
@@ -105,9 +107,8 @@ class Desk:
         *, batch: int, max_queued: int, max_unrelayed: int,
     ) -> None:  # fmt: skip
         self._ledger, self._relay, self._departments, self._state = ledger, relay, departments, state
-        self._batch, self._max_queued, self._max_unrelayed = batch, max_queued, max_unrelayed
-        self._queue: deque[_Work] = deque()
-        self._queued = 0
+        self._batch, self._max_unrelayed = batch, max_unrelayed
+        self._queue: Turns[_Work] = Turns(max_queued)
         self._waiting: deque[_Waiting] = deque()
         self.released = asyncio.Event()
         self._work_came, self._appended = asyncio.Event(), asyncio.Event()
@@ -120,7 +121,7 @@ class Desk:
             registry=registry,
         )  # fmt: skip
         Gauge("relatieboek_intake_queued", "Events waiting for their batch", registry=registry).set_function(
-            lambda: self._queued
+            lambda: self._queue.size
         )
         Gauge("relatieboek_intake_unrelayed", "Events not yet in the stream", registry=registry).set_function(
             lambda: self._relay.unrelayed
@@ -139,13 +140,12 @@ class Desk:
             return [self._stranger(nobody, s) for s in sent]
         if self._out is not None or self._relay.diverged is not None:
             return [_busy(s, "unavailable", self._out or "the book waits for a repair") for s in sent]
-        if self._queued + len(sent) > self._max_queued or self._relay.unrelayed > self._max_unrelayed:
+        if not self._queue.has_room(department, len(sent)) or self._relay.unrelayed > self._max_unrelayed:
             return [_busy(s, "busy", "too many events wait already") for s in sent]
         if not sent:
             return []
         work = _Work([arrive(known, s) for s in sent], asyncio.get_running_loop().create_future())
-        self._queue.append(work)
-        self._queued += len(sent)
+        self._queue.add(department, len(sent), work)
         self._work_came.set()
         verdicts = await work.answer
         for name, count in CountOf(v.verdict for v in verdicts).items():
@@ -187,18 +187,12 @@ class Desk:
         """Waits for company when events come faster than they are answered: a commit costs the two engines as much for
         one event as for ten. Who sends one event after the other never waits; neither does a batch that is worth it.
         """
-        if (len(self._queue) > 1 or self._waiting) and 0 < self._queued < _ENOUGH:
+        if (len(self._queue) > 1 or self._waiting) and 0 < self._queue.size < _ENOUGH:
             await asyncio.sleep(_GATHER_S)
 
     def _take(self) -> list[_Work]:
-        works: list[_Work] = []
-        size = 0
-        while self._queue and (not works or size + len(self._queue[0].arrivals) <= self._batch):
-            work = self._queue.popleft()
-            size += len(work.arrivals)
-            works.append(work)
-        self._queued -= size
-        self._sizes.observe(size)
+        works = self._queue.take(self._batch)
+        self._sizes.observe(sum(len(work.arrivals) for work in works))
         return works
 
     async def _one_by_one(self, works: list[_Work], error: Exception) -> bool:
@@ -291,11 +285,9 @@ class Desk:
     async def _engine_out(self, works: list[_Work], why: str) -> None:
         self._out = why
         self._state.set("paused", why)
-        for work in [*works, *self._queue]:
+        for work in [*works, *self._queue.clear()]:
             if not work.answer.done():
                 work.answer.set_result([_busy_for(a, "unavailable", why) for a in work.arrivals])
-        self._queue.clear()
-        self._queued = 0
         await self._ledger.close()
         await asyncio.sleep(_RETRY_S)
 

@@ -31,6 +31,7 @@ from events.verdict import Verdict, problem
 from services.answering import busy
 from services.intake.departments import OWN, Departments
 from services.intake.desk import Desk
+from services.intake.fair import Room
 from services.strict_json import read_array
 from services.wiring import Context
 
@@ -53,23 +54,28 @@ def open_submit(broker: NatsBroker, context: Context, desk: list[Desk]) -> None:
 
     A core request knows no acknowledgement: the reply is one, hence MANUAL. The subscriber only takes the request; its
     answer waits for the batch beside it and goes out by itself, at a quarter of the cost of FastStream's own workers
-    and replies. At most `_AT_ONCE` requests wait; who comes then hears `busy`.
+    and replies. At most `_AT_ONCE` requests wait, and one department's leave room for the others'; who comes then hears
+    `busy`.
     """
+    room = Room(_AT_ONCE)
 
     @broker.subscriber("submit.*", queue="intake", decoder=as_it_came, ack_policy=AckPolicy.MANUAL, no_reply=True)
     async def submit(message: Any) -> None:
-        if len(context.owed) >= _AT_ONCE:
-            await message.respond(busy(message.data))
+        if room.has(message.subject, 1):
+            room.take(message.subject, 1)
+            context.owe(_reply(desk[0], message, room))
         else:
-            context.owe(_reply(desk[0], message))
+            await message.respond(busy(message.data))
 
 
-async def _reply(desk: Desk, message: Msg) -> None:
+async def _reply(desk: Desk, message: Msg, room: Room) -> None:
     try:
         body = await answer(desk, message)
     except Exception as error:
         log.error("submit failed", exc_info=error)
         body = busy(message.data)
+    finally:
+        room.give_back(message.subject, 1)
     if not message.reply:
         return
     try:

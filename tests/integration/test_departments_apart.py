@@ -1,0 +1,128 @@
+"""One department against another: publish as it, read from it, reply into it, suppress it, flood it out.
+
+What the server forbids (publishing, subscribing, reply addresses) is in test_embedded_nats; here is what goes through
+the running intake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator
+from itertools import pairwise
+from typing import Any
+
+import nats.errors
+import orjson
+import pytest
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.embedded.nats import inbox_prefix
+from services.settings import Settings
+from tests.conftest import AddDepartment
+from tests.integration.book import Department, connection, held, listen, registered, running_intake, scalar
+
+
+@pytest.fixture
+async def two(settings: Settings, department: AddDepartment) -> AsyncGenerator[tuple[Department, Department]]:
+    crm, zorg = await department("crm"), await department("zorg")
+    base = f"urn:nld:oin:{settings.institution}:systeem:"
+    async with (
+        running_intake(settings), connection(settings, crm.nats) as first, connection(settings, zorg.nats) as second,
+    ):  # fmt: skip
+        yield Department("crm", first, base + "crm"), Department("zorg", second, base + "zorg")
+
+
+async def test_nobody_publishes_as_another(two: tuple[Department, Department], engine: AsyncEngine) -> None:
+    crm, zorg = two
+    event = zorg.event("relation.registered", registered())
+    verdict = await crm.send(event)
+    assert verdict["verdict"] == "rejected"
+    assert verdict["problem"]["type"] == "urn:relatieboek:problem:authority"
+    assert verdict["problem"]["errors"][0]["pointer"] == "/source"
+    with pytest.raises(nats.errors.Error):
+        await crm.client.request("submit.zorg", orjson.dumps(event), timeout=1)
+    # It takes nothing away from the one whose event it is.
+    assert (await zorg.send(event))["verdict"] == "accepted"
+    assert await scalar(engine, "SELECT department FROM ledger.entry") == "zorg"
+
+
+async def test_nobody_answers_for_another_or_reads_its_verdicts(two: tuple[Department, Department]) -> None:
+    crm, zorg = two
+    heard: list[bytes] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message.data)
+
+    for subject in ("submit.zorg", "verdicts.zorg", f"{inbox_prefix('zorg')}.>", "inbox.zorg.>"):
+        await listen(crm.client, subject, hear)
+    told = asyncio.Event()
+
+    async def own(_: Msg) -> None:
+        told.set()
+
+    await listen(zorg.client, "verdicts.zorg", own)
+    assert (await zorg.send(zorg.event("relation.registered", registered())))["verdict"] == "accepted"
+    await JetStreamContext(zorg.client).publish("inbox.zorg.x", orjson.dumps(zorg.event("contact.held", held())))
+    async with asyncio.timeout(20):
+        await told.wait()
+    await crm.client.flush()
+    assert heard == []
+
+
+async def test_the_same_message_id_suppresses_nothing_of_another(two: tuple[Department, Department]) -> None:
+    crm, zorg = two
+    verdicts: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def hear(message: Msg) -> None:
+        await verdicts.put(orjson.loads(message.data))
+
+    await listen(zorg.client, "verdicts.zorg", hear)
+    same = {"Nats-Msg-Id": "the-very-same"}
+    first = await JetStreamContext(crm.client).publish(
+        "inbox.crm.x", orjson.dumps(crm.event("relation.registered", registered())), headers=same
+    )
+    event = zorg.event("relation.registered", registered("Gemeente Leiden"), subject="gemeentecode:0546")
+    second = await JetStreamContext(zorg.client).publish("inbox.zorg.x", orjson.dumps(event), headers=same)
+    assert not first.duplicate
+    assert not second.duplicate
+    async with asyncio.timeout(20):
+        verdict = await verdicts.get()
+    assert (verdict["verdict"], verdict["id"]) == ("accepted", event["id"])
+    # Nor does the same CloudEvents id under a source of its own.
+    crms = await crm.send({**crm.event("contact.held", held()), "id": event["id"]})
+    assert crms["verdict"] == "accepted"
+
+
+async def test_a_flood_of_one_department_starves_no_other(two: tuple[Department, Department]) -> None:
+    """In batches, which no busy machine stretches: between two single events of one department lie a few batches of
+    the other's, however much the other has waiting; and the one that waits its turn never hears `busy`.
+
+    The first event came in behind the whole flood, on a desk that was empty until then, so it says nothing.
+    """
+    crm, zorg = two
+    await crm.send(crm.event("relation.registered", registered()))
+    arrays = [[crm.event("contact.held", held(f"c-{a}-{n}")) for n in range(1_000)] for a in range(12)]
+    singles = [crm.event("contact.held", held(f"s-{n}")) for n in range(3_500)]
+    flood = [asyncio.create_task(crm.send_all(events)) for events in arrays]
+    flood += [asyncio.create_task(one(crm, event)) for event in singles]
+    await asyncio.sleep(0)  # lets the flood go out before the first single event
+    await crm.client.flush()
+    positions: list[int] = []
+    while not all(task.done() for task in flood):
+        verdict = await zorg.send(zorg.event("contact.held", held(f"z-{len(positions)}")))
+        assert verdict["verdict"] == "accepted", verdict
+        positions.append(int(verdict["sequence"]))
+    told = Counter(v["verdict"] for task in flood for v in task.result())
+    assert told["busy"] > 0, "this was no flood"
+    assert told["busy"] + told["accepted"] == 12_000 + 3_500
+    assert told["accepted"] >= 5_000
+    gaps = [b - a for a, b in pairwise(positions)]
+    assert len(gaps) >= 2, positions
+    assert max(gaps) <= 3_000, positions
+
+
+async def one(department: Department, event: dict[str, Any]) -> list[dict[str, Any]]:
+    return [await department.send(event)]

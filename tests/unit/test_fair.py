@@ -1,0 +1,97 @@
+"""Room and turns: nobody takes all of either, nothing is lost or overtaken within one department."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.intake.fair import Room, Turns
+
+
+def fill(room: Room, *names: str) -> dict[str, int]:
+    """Each takes single places in turn until none gets any."""
+    held: dict[str, int] = defaultdict(int)
+    more = True
+    while more:
+        more = False
+        for name in names:
+            if room.has(name, 1):
+                room.take(name, 1)
+                held[name] += 1
+                more = True
+    return held
+
+
+def test_who_floods_alone_gets_half_and_another_finds_room() -> None:
+    room = Room(1_000)
+    assert fill(room, "flood") == {"flood": 500}
+    assert room.has("other", 500)
+    assert fill(room, "other")["other"] == 250
+
+
+def test_several_floods_share_and_a_stranger_still_finds_room() -> None:
+    room = Room(1_000)
+    assert set(fill(room, "a", "b", "c").values()) == {250}
+    assert room.has("stranger", 250)
+
+
+def test_an_empty_room_takes_everything_at_once() -> None:
+    room = Room(1_000)
+    assert room.has("a", 1_000)
+    assert not room.has("a", 1_001)
+
+
+def test_a_single_event_waits_for_one_batch_of_a_flood_at_most() -> None:
+    turns: Turns[str] = Turns(20_000)
+    for n in range(10):
+        turns.add("flood", 1_000, f"flood-{n}")
+    turns.add("other", 1, "other-0")
+    assert turns.take(1_000) == ["flood-0"]
+    assert turns.take(1_000) == ["other-0"]
+    assert turns.take(1_000) == ["flood-1"]
+
+
+def test_who_was_passed_over_comes_first_the_next_time() -> None:
+    turns: Turns[str] = Turns(20_000)
+    for n in range(20):
+        turns.add("small", 1, f"small-{n}")
+    turns.add("large", 10, "large")
+    assert turns.take(10) == [f"small-{n}" for n in range(10)]
+    assert turns.take(10) == ["large"]
+    assert turns.take(10) == [f"small-{n}" for n in range(10, 20)]
+
+
+def test_one_larger_than_a_batch_comes_alone() -> None:
+    turns: Turns[str] = Turns(20_000)
+    turns.add("a", 5, "large")
+    turns.add("b", 1, "small")
+    assert turns.take(2) == ["large"]
+    assert turns.take(2) == ["small"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 7))), st.integers(1, 10))
+def test_everything_comes_once_and_in_its_departments_order(sent: list[tuple[str, int]], batch: int) -> None:
+    turns: Turns[tuple[str, int, int]] = Turns(10_000)
+    for n, (name, size) in enumerate(sent):
+        turns.add(name, size, (name, size, n))
+    assert (len(turns), turns.size) == (len(sent), sum(size for _, size in sent))
+    out: list[tuple[str, int, int]] = []
+    while turns:
+        taken = turns.take(batch)
+        assert taken
+        assert len(taken) == 1 or sum(size for _, size, _ in taken) <= batch
+        out += taken
+    assert turns.size == 0
+    for name in "abc":
+        assert [w for w in out if w[0] == name] == [(*s, n) for n, s in enumerate(sent) if s[0] == name]
+
+
+def test_cleared_it_is_empty() -> None:
+    turns: Turns[str] = Turns(10)
+    turns.add("a", 5, "x")
+    turns.add("b", 3, "y")
+    assert turns.clear() == ["x", "y"]
+    assert (len(turns), turns.size, turns.take(10)) == (0, 0, [])
+    assert turns.has_room("a", 10)
