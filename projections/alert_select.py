@@ -65,9 +65,9 @@ def visible(
     A team that has an absorbed relation has its survivor.
     """
     assignment, of = tables["assignment"], tables["relation"].alias("assigned_to")
-    for name in [n for n in (team, None if viewer.everything else viewer.team or "") if n is not None]:
+    for teams in viewer.within(team):
         shares = select(of.c.root).join_from(assignment, of, of.c.relation == assignment.c.relation)
-        query = query.where(home.c.relation.in_(shares.where(assignment.c.team == name, assignment.c.assigned)))
+        query = query.where(home.c.relation.in_(shares.where(assignment.c.team.in_(teams), assignment.c.assigned)))
     return query if tier is None else query.where(home.c.tier == tier)
 
 

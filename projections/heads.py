@@ -6,7 +6,7 @@ A projection reads no other projection, so each has these three small tables of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -121,13 +121,13 @@ def of_root(tables: Mapping[str, Table], fact: Table) -> FromClause:
     )
 
 
-def _with_team(tables: Mapping[str, Table], team: str) -> Select[Any]:
+def _with_one_of(tables: Mapping[str, Table], teams: Collection[str]) -> Select[Any]:
     alias, assignment = tables["alias"].alias("team_alias"), tables["assignment"]
     joined = assignment.outerjoin(alias, and_(alias.c.whole == ALL, alias.c.absorbed == assignment.c.relation))
     return (
         select(func.coalesce(alias.c.root, assignment.c.relation))
         .select_from(joined)
-        .where(assignment.c.team == team, assignment.c.assigned)
+        .where(assignment.c.team.in_(teams), assignment.c.assigned)
     )
 
 
@@ -143,10 +143,7 @@ def scope(
     conditions: list[ColumnElement[bool]] = [relation.c.name.is_not(None)]
     if tier is not None:
         conditions.append(relation.c.tier == tier)
-    teams = [team] if team is not None else []
-    if not viewer.everything:
-        teams.append(viewer.team or "")
-    conditions += [relation.c.relation.in_(_with_team(tables, one)) for one in teams]
+    conditions += [relation.c.relation.in_(_with_one_of(tables, teams)) for teams in viewer.within(team)]
     return conditions
 
 
@@ -175,8 +172,7 @@ async def own_relations(
     What `scope` says of the survivor, said of the rows themselves: then an index on their relation finds them.
     """
     alias = tables["alias"]
-    teams = ([] if team is None else [team]) + ([] if viewer.everything else [viewer.team or ""])
-    asked: list[set[str]] = [set(await conn.scalars(_with_team(tables, one))) for one in teams]
+    asked = [set(await conn.scalars(_with_one_of(tables, teams))) for teams in viewer.within(team)]
     if relation is not None:
         asked.append({await root_of(conn, tables, relation)})
     if not asked:

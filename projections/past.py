@@ -114,7 +114,7 @@ class Past:
             return members
         teams = {
             row["relation"] for row in self.timeline.tables["assignment"].values()
-            if row["assigned"] and row["team"] == viewer.team
+            if row["assigned"] and row["team"] in viewer.teams
         }  # fmt: skip
         now = self._kin(None)
         seen = [m for m in members if not teams.isdisjoint(now.members(m))]

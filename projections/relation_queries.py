@@ -217,7 +217,7 @@ async def load(conn: AsyncConnection, build: Live, relation: str, viewer: Viewer
     if found is None or found["name"] is None:
         return None
     if not viewer.everything and not any(
-        a["assigned"] and a["team"] == viewer.team for m in members for a in rows.group("assignment", m)
+        a["assigned"] and a["team"] in viewer.teams for m in members for a in rows.group("assignment", m)
     ):
         return None
     return rows

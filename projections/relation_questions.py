@@ -206,17 +206,14 @@ def shared_with(build: Live, team: str | None, viewer: Viewer) -> list[ColumnEle
     A team that has an absorbed relation has its survivor, and with it all its members.
     """
     assignment, relation = build.tables["assignment"], build.tables["relation"]
-    teams = [team] if team is not None else []
-    if not viewer.everything:
-        teams.append(viewer.team or "")
     alias = build.tables["alias"].alias("kin")
     return [
         relation.c.relation.in_(
             select(func.coalesce(alias.c.root, assignment.c.relation))
             .select_from(assignment.outerjoin(alias, _absorbed(alias, assignment.c.relation)))
-            .where(assignment.c.team == one, assignment.c.assigned)
+            .where(assignment.c.team.in_(teams), assignment.c.assigned)
         )
-        for one in teams
+        for teams in viewer.within(team)
     ]  # fmt: skip
 
 

@@ -61,7 +61,7 @@ async def team_page(
     await _see_team(conn, build, team, viewer)
     filters = Filters(department, family, layer, topic, from_, to)
     asked = Asked(build, viewer, filters, await _before(conn, build, cursor))
-    return _page(await newest_of(conn, asked, shared_by(build, team), limit + 1), viewer, limit, language)
+    return _page(await newest_of(conn, asked, shared_by(build, [team]), limit + 1), viewer, limit, language)
 
 
 async def relation_page(
@@ -106,7 +106,7 @@ async def after_position(
     await _see_team(conn, build, team, viewer)
     entry = build.tables["entry"]
     asked = Asked(build, viewer)
-    shared = shared_by(build, team).subquery("shared")
+    shared = shared_by(build, [team]).subquery("shared")
     joined = entry.join(shared, shared.c.relation == entry.c.relation)
     wanted = with_context(asked, joined).where(entry.c.position > position, *matching(asked, entry))
     rows = (await conn.execute(wanted.order_by(entry.c.position).limit(limit))).all()
@@ -115,7 +115,7 @@ async def after_position(
 
 async def _see_team(conn: AsyncConnection, build: Live, team: str, viewer: Viewer) -> None:
     known = build.tables["team"]
-    allowed = viewer.everything or viewer.team == team
+    allowed = viewer.is_of(team)
     if not allowed or await conn.scalar(select(known.c.team).where(known.c.team == team)) is None:
         raise NotFound(f"team {team}")
 
@@ -124,7 +124,7 @@ async def _see_relation(conn: AsyncConnection, build: Live, relation: str, viewe
     known = build.tables["relation"]
     wanted = select(known.c.relation).where(known.c.relation == relation)
     if not viewer.everything:
-        wanted = wanted.where(known.c.relation.in_(shared_by(build, viewer.team or "")))
+        wanted = wanted.where(known.c.relation.in_(shared_by(build, viewer.teams)))
     if await conn.scalar(wanted) is None:
         raise NotFound(f"relation {relation}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
@@ -90,15 +90,15 @@ def members_of(build: Live, relation: str) -> Select[tuple[str]]:
     return select(known.c.relation).where(or_(known.c.relation == root, known.c.relation.in_(absorbed)))
 
 
-def shared_by(build: Live, team: str) -> Select[tuple[str]]:
-    """The relations that the team has now, with all that are one with them."""
+def shared_by(build: Live, teams: Collection[str]) -> Select[tuple[str]]:
+    """The relations that one of the teams has now, with all that are one with them."""
     assignment, alias = build.tables["assignment"], build.tables["alias"]
     other = alias.alias("other")
     absorbed = and_(other.c.whole == ALL, other.c.absorbed == assignment.c.relation, other.c.merged)
     roots = (
         select(func.coalesce(other.c.root, assignment.c.relation).label("relation"))
         .select_from(assignment.outerjoin(other, absorbed))
-        .where(assignment.c.team == team, assignment.c.assigned)
+        .where(assignment.c.team.in_(teams), assignment.c.assigned)
         .cte("roots")
     )
     under = select(alias.c.absorbed).join(roots, alias.c.root == roots.c.relation).where(alias.c.merged)

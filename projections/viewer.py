@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, get_args
+
+Role = Literal[
+    "relation_manager", "team_lead", "board", "operations", "auditor", "privacy_officer", "administrator",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """A reader. `everything`: no restriction. Else `team`: what that team may see now; None sees nothing."""
+    """A reader. `everything`: no restriction. Else the relations that one of `teams` has now; without teams none.
+
+    `roles` say which operations are open at all (services/permits.py). `department` and `employee` (the reference that
+    stands for this person in events) open facts that are restricted to those.
+    """
 
     name: str
     everything: bool = False
-    team: str | None = None
+    teams: frozenset[str] = frozenset()
+    roles: frozenset[Role] = frozenset()
+    department: str | None = None
+    employee: str | None = None
+
+    def is_of(self, team: str) -> bool:
+        """Whether what this team has is this viewer's to see."""
+        return self.everything or team in self.teams
+
+    def within(self, team: str | None) -> list[frozenset[str]]:
+        """Sets of teams: a relation is in the answer when of each set one has it. `team`: asked for beside who asks."""
+        asked = [] if team is None else [frozenset({team})]
+        return asked if self.everything else [*asked, self.teams]
 
 
-EVERYTHING: Final = Viewer(name="all", everything=True)
+EVERYTHING: Final = Viewer(name="all", everything=True, roles=frozenset(get_args(Role)))
+
+
+def of_team(team: str) -> Viewer:
+    """Who reads with a team's token: what that team may see."""
+    return Viewer(team, teams=frozenset({team}), roles=frozenset({"relation_manager"}))
+
 
 # One bit per restriction, so that the narrowest of several facts is their OR: who reads must satisfy each of them.
 TEAM: Final = 1

@@ -10,14 +10,14 @@ import asyncio
 import hashlib
 import hmac
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events import tables
-from projections.viewer import Viewer
+from projections.viewer import EVERYTHING, Viewer, of_team
 
 # How long a revoked token may still work, at most.
 MAX_AGE_S: Final = 1.0
@@ -86,7 +86,7 @@ class Access:
                 for r in await conn.execute(departments)
             ]
             known += [
-                (bytes(r.token_hash), Viewer(name=r.name, everything=r.team is None, team=r.team))
+                (bytes(r.token_hash), replace(EVERYTHING if r.team is None else of_team(r.team), name=r.name))
                 for r in await conn.execute(select(tables.viewer))
             ]
         return known

@@ -87,12 +87,11 @@ def _asked(tables: Tables, today: date, kin: Kin, tier: str, team: str | None, v
     )  # fmt: skip
     if kin:
         query = query.where(~absorbed)
-    for name in (team, None if viewer.everything else viewer.team or ""):
-        if name is not None:
-            shares = select(assignment.c.relation).where(assignment.c.team == name, assignment.c.assigned)
-            own = relation.c.relation.in_(shares)
-            member = exists().where(alias.c.root == relation.c.relation, alias.c.absorbed.in_(shares))
-            query = query.where(or_(own, member) if kin else own)
+    for teams in viewer.within(team):
+        shares = select(assignment.c.relation).where(assignment.c.team.in_(teams), assignment.c.assigned)
+        own = relation.c.relation.in_(shares)
+        member = exists().where(alias.c.root == relation.c.relation, alias.c.absorbed.in_(shares))
+        query = query.where(or_(own, member) if kin else own)
     return query
 
 

@@ -101,14 +101,11 @@ def _visible(query: Query, tables: Tables, viewer: Viewer, team: str | None) -> 
     are one by merges has them all."""
     loop, alias, assignment = tables["loop"], tables["alias"], tables["assignment"]
     above = alias.alias("above")
-    for name in (team, None if viewer.everything else viewer.team or ""):
-        if name is not None:
-            joined = assignment.outerjoin(
-                above, and_(above.c.absorbed == assignment.c.relation, above.c.root.is_not(None))
-            )
-            shares = select(func.coalesce(above.c.root, assignment.c.relation)).select_from(joined)
-            mine = shares.where(assignment.c.team == name, assignment.c.assigned)
-            query = query.where(func.coalesce(alias.c.root, loop.c.relation).in_(mine))
+    for teams in viewer.within(team):
+        joined = assignment.outerjoin(above, and_(above.c.absorbed == assignment.c.relation, above.c.root.is_not(None)))
+        shares = select(func.coalesce(above.c.root, assignment.c.relation)).select_from(joined)
+        mine = shares.where(assignment.c.team.in_(teams), assignment.c.assigned)
+        query = query.where(func.coalesce(alias.c.root, loop.c.relation).in_(mine))
     return query
 
 

@@ -6,7 +6,7 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Final, Literal, TypeVar
 
-from fastapi import Depends, Header, Query
+from fastapi import Depends, Header, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -96,12 +96,15 @@ class AsOf(Asked):
     )
 
 
-async def identity_of(parts: Annotated[Parts, Depends(parts_of)], credentials: Credentials) -> Identity:
-    """Who asks. Raises Refused (401) without a token or with one that nobody has."""
+async def identity_of(
+    request: Request, parts: Annotated[Parts, Depends(parts_of)], credentials: Credentials
+) -> Identity:
+    """Who asks, also as `request.state.identity`. Raises Refused (401) without a token or with one that nobody has."""
     known = await parts.access.identify(credentials.credentials) if credentials is not None else None
     if known is None:
         detail = "send `Authorization: Bearer TOKEN` with a token that is in use"
         raise refuse("unauthenticated", "/header/Authorization", detail)
+    request.state.identity = known
     return known
 
 
@@ -170,5 +173,5 @@ async def relation_named(conn: AsyncConnection, ident: str) -> str:
 
 def only_own(viewer: Viewer, team: str) -> None:
     """A team's viewer sees its own team. Raises NotFound: it may not know which others there are."""
-    if not viewer.everything and viewer.team != team:
+    if not viewer.is_of(team):
         raise NotFound("No such team, or not yours.")

@@ -83,6 +83,7 @@ async def show(request: Request, parts: HasParts) -> Response:
             viewer = await parts.access.identify(token)
             if not isinstance(viewer, Viewer):
                 return _render(request, language, "sign-in.html")
+            request.state.identity = viewer
             shown = await _gather(parts, viewer, language, request.query_params.get("team"))
     except (SQLAlchemyError, OSError, TimeoutError, Unavailable):
         return _render(request, language, "out.html", status_code=503)
@@ -163,7 +164,7 @@ async def _teams(conn: AsyncConnection, viewer: Viewer) -> list[dict[str, str]]:
     table = (await live(conn, team_timeline.PROJECTION)).tables["team"]
     query = select(table.c.team, table.c.name).order_by(table.c.name, table.c.team)
     if not viewer.everything:
-        query = query.where(table.c.team == (viewer.team or ""))
+        query = query.where(table.c.team.in_(viewer.teams))
     return [{"team": r.team, "name": r.name} for r in await conn.execute(query)]
 
 

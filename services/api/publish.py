@@ -55,7 +55,7 @@ async def publish(request: Request, parts: HasParts, credentials: Credentials, _
         media = _media_type(request)
         body = await read_body(request, MAX_BATCH_BYTES if media == BATCH else MAX_EVENT_BYTES)
         mode = _mode(request, media)
-        department = await publisher_of(await identity_of(parts, credentials))
+        department = await publisher_of(await identity_of(request, parts, credentials))
         subject = f"submit.{department.name}"
         if mode == BATCH:
             return await _publish_batch(parts, subject, body)

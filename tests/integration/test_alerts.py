@@ -14,7 +14,7 @@ from events import ledger
 from events.errors import Invalid
 from projections.alert_explain import explain
 from projections.alert_queries import list_alerts, overdue_lines, show_alert
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import EVERYTHING, Viewer, of_team
 from services.ticking.lease import Lease
 from tests.alert_office import DELFT, HAAG, Json, Office
 from tests.alert_trial import at
@@ -149,8 +149,8 @@ async def test_filters_pages_and_who_may_see_what(office: Office) -> None:
         assert await found(owner_ref=e13) == [(DELFT, "l-1")]
         assert await found(tier="A") == [(HAAG, "l-1")]
         assert await found(team="haaglanden") == [(HAAG, "l-1")]
-        assert await found(team="haaglanden", viewer=Viewer("delfland", team="delfland")) == []
-        assert len(await found(viewer=Viewer("delfland", team="delfland"))) == 2
+        assert await found(team="haaglanden", viewer=of_team("delfland")) == []
+        assert len(await found(viewer=of_team("delfland"))) == 2
         assert await found(viewer=Viewer("nobody")) == []
         assert await found(state="snoozed") == []
         with pytest.raises(Invalid, match="/state"):
@@ -190,7 +190,7 @@ async def test_question_one(office: Office) -> None:
         assert [*first.items, *rest.items] == items
         assert rest.next is None
         assert [i["line"] for i in (await overdue_lines(conn, now, tier="A")).items] == ["l-1"]
-        assert (await overdue_lines(conn, now, viewer=Viewer("haaglanden", team="haaglanden"))).items == items[2:]
+        assert (await overdue_lines(conn, now, viewer=of_team("haaglanden"))).items == items[2:]
         assert (await overdue_lines(conn, at("2026-03-31"), viewer=EVERYTHING)).items == []
 
 
@@ -240,7 +240,7 @@ async def test_an_alert_follows_a_merge_and_comes_back(office: Office) -> None:
         assert {(i["relation"], i["line"], i.get("recorded_under")) for i in items} == {
             (HAAG, "l-1", None), (HAAG, "l-9", None),
         }  # fmt: skip
-        mine = (await list_alerts(conn, state="open", now=now, viewer=Viewer("delfland", team="delfland"))).items
+        mine = (await list_alerts(conn, state="open", now=now, viewer=of_team("delfland"))).items
         assert len(mine) == 2
         for asked in (HAAG, DELFT):
             assert (await list_alerts(conn, state="open", relation=asked, now=now)).items == items

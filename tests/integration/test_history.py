@@ -12,12 +12,12 @@ from events.errors import Invalid, NotFound
 from events.recorded import ORGANISATION
 from projections.history import history, relation_as_of
 from projections.relation_queries import show
-from projections.viewer import Viewer
+from projections.viewer import Viewer, of_team
 from tests.given import DELFT, HAAG, NPS, START, Book
 from tests.read_models import record
 
-OURS = Viewer(name="wmo", team="wmo")
-OTHERS = Viewer(name="jeugd", team="jeugd")
+OURS = of_team("wmo")
+OTHERS = of_team("jeugd")
 
 
 def recorded(position: int) -> datetime:

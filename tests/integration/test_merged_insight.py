@@ -15,13 +15,13 @@ from projections.chain_queries import chains, pockets
 from projections.partnership_queries import commitments, contributors, opportunities, partnership
 from projections.registry import INSIGHT
 from projections.satisfaction_queries import satisfaction
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import EVERYTHING, of_team
 from tests.given import DELFT, HAAG, NPS, Book
 from tests.read_models import record
 
 NOW: Final = datetime(2026, 6, 30, 10, tzinfo=UTC)
-OF_DELFT: Final = Viewer(name="delft", team="delft")
-OTHERS: Final = Viewer(name="jeugd", team="jeugd")
+OF_DELFT: Final = of_team("delft")
+OTHERS: Final = of_team("jeugd")
 ON: Final = {"occurred_on": "2026-01-10"}
 BOTH: Final = {"survivor": HAAG, "absorbed": DELFT, "occurred_on": "2026-04-01"}
 

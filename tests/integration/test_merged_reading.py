@@ -15,14 +15,14 @@ from projections.history import history_of, relation_as_of, relation_states
 from projections.past import Bounds
 from projections.relation_queries import attention, gaps, list_relations, matrix, schedule, show
 from projections.timeline_queries import after_position, relation_page, team_page
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import EVERYTHING, of_team
 from tests.given import DELFT, HAAG, Book
 from tests.read_models import record
 
 NOW = datetime(2026, 6, 30, 10, tzinfo=UTC)
-OF_HAAG = Viewer(name="haag", team="haag")
-OF_DELFT = Viewer(name="delft", team="delft")
-OTHERS = Viewer(name="jeugd", team="jeugd")
+OF_HAAG = of_team("haag")
+OF_DELFT = of_team("delft")
+OTHERS = of_team("jeugd")
 
 
 def _line(line: str, our: str, their: str) -> dict[str, Any]:
@@ -136,7 +136,7 @@ async def test_timelines_are_united_and_every_entry_keeps_its_own_relation(engin
         assert {(e["relation"], e.get("survivor")) for e in page.items} == {(HAAG, None), (DELFT, HAAG)}
         assert page.items[0]["type"] == "nl.relatieboek.relation.merged.v1"
         for team in ("haag", "delft"):
-            viewer = Viewer(name=team, team=team)
+            viewer = of_team(team)
             assert (await team_page(conn, team, viewer)).items == page.items
             newer = [e["position"] for e in await after_position(conn, team, viewer, 15)]
             assert newer == [16, 17], "the merge, and a late fact of the absorbed relation"

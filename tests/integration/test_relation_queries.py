@@ -14,12 +14,12 @@ from projections.relation_present import present
 from projections.relation_queries import attention, gaps, list_relations, matrix, schedule, show
 from projections.relation_view import PROJECTION
 from projections.rows import fold
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import EVERYTHING, Viewer, of_team
 from tests.given import DELFT, HAAG, NPS, Book
 from tests.read_models import record
 
 NOW = datetime(2026, 6, 30, 10, tzinfo=UTC)
-OURS = Viewer(name="wmo", team="wmo")
+OURS = of_team("wmo")
 NOBODY = Viewer(name="nobody")
 UTRECHT = "0b1f5b0e-7d0a-5c55-9a58-1f3a54f0a003"
 

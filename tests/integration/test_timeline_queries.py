@@ -12,12 +12,12 @@ from events.errors import Invalid, NotFound
 from events.recorded import ORGANISATION
 from projections.page import encode_cursor
 from projections.timeline_queries import after_position, relation_page, team_page
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import EVERYTHING, Viewer, of_team
 from tests.given import DELFT, HAAG, NPS, Book
 from tests.read_models import record
 
-OURS = Viewer(name="wmo", team="wmo")
-OTHERS = Viewer(name="jeugd", team="jeugd")
+OURS = of_team("wmo")
+OTHERS = of_team("jeugd")
 
 
 @pytest.fixture

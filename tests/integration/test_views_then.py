@@ -21,7 +21,7 @@ from projections.registry import PROJECTIONS
 from projections.relation_plan import plan_history
 from projections.relation_queries import matrix, show
 from projections.satisfaction_queries import satisfaction
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import EVERYTHING, Viewer, of_team
 from projections.views_then import ViewName, opportunities_then, view_states
 from services.settings import Settings
 from tests.conftest import AddDepartment
@@ -32,8 +32,8 @@ from tests.read_models import record
 from tests.running_book import running
 
 NOW: Final = datetime(2026, 6, 30, 10, tzinfo=UTC)
-OF_HAAG: Final = Viewer(name="haag", team="haag")
-OTHERS: Final = Viewer(name="jeugd", team="jeugd")
+OF_HAAG: Final = of_team("haag")
+OTHERS: Final = of_team("jeugd")
 LIVE: Final[Mapping[str, Callable[..., Any]]] = {
     "relation": show, "matrix": matrix, "plan": plan_history, "satisfaction": satisfaction, "agreements": agreements,
     "chain": chains, "partnership": partnership,

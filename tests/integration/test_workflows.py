@@ -17,7 +17,7 @@ from events.privacy import Privacy
 from projections.rows import fold
 from projections.store import create_build, drop_build, last_switch, live, switch, versioned
 from projections.tables import checkpoint
-from projections.viewer import Viewer
+from projections.viewer import of_team
 from projections.workflows.completeness import ITEMS
 from projections.workflows.completeness_queries import incomplete_relations
 from projections.workflows.loop_queries import find_loop, list_loops
@@ -168,8 +168,8 @@ async def test_a_low_score_over_its_life(office: Office) -> None:
             "2026-02-05", 1, "Gemeente Den Haag",
         )  # fmt: skip
         assert len((await list_loops(conn, now, state="late")).items) == 2
-        assert (await list_loops(conn, now, viewer=Viewer("delfland", team="delfland"))).items == []
-        assert len((await list_loops(conn, now, viewer=Viewer("haaglanden", team="haaglanden"))).items) == 2
+        assert (await list_loops(conn, now, viewer=of_team("delfland"))).items == []
+        assert len((await list_loops(conn, now, viewer=of_team("haaglanden"))).items) == 2
         first = await list_loops(conn, now, limit=1)
         rest = await list_loops(conn, now, limit=1, cursor=first.next)
         assert [*first.items, *rest.items] == [anonymous, named]
@@ -213,7 +213,7 @@ async def test_loops_of_merged_relations_are_the_survivors(office: Office) -> No
     await office.tick()
     await office.tell("relation.merged", {"survivor": HAAG, "absorbed": DELFT, "occurred_on": "2026-02-04"})
     await office.tick()
-    now, of_delft = at("2026-02-06"), Viewer("delfland", team="delfland")
+    now, of_delft = at("2026-02-06"), of_team("delfland")
     async with office.engine.connect() as conn:
         loops = (await list_loops(conn, now, state="open")).items
         assert {(i["relation"], i["relation_name"], i["tier"]) for i in loops} == {(HAAG, "Gemeente Den Haag", "A")}
@@ -223,7 +223,7 @@ async def test_loops_of_merged_relations_are_the_survivors(office: Office) -> No
         # Who has one of those that are one has them all.
         assert (await list_loops(conn, now, state="open", viewer=of_delft)).items == loops
         assert (await list_loops(conn, now, state="open", team="haaglanden")).items == loops
-        assert (await list_loops(conn, now, viewer=Viewer("jeugd", team="jeugd"))).items == []
+        assert (await list_loops(conn, now, viewer=of_team("jeugd"))).items == []
         for loop in loops:
             assert await find_loop(conn, loop["id"], now, of_delft) is not None
         (lacking,) = (await incomplete_relations(conn, now, viewer=of_delft)).items
@@ -283,7 +283,7 @@ async def test_question_four_names_what_lacks_since_when_and_why(office: Office)
         rest = await incomplete_relations(conn, at("2026-07-01"), limit=1, cursor=first.next)
         assert [*first.items, *rest.items] == page.items
         assert rest.next is None
-        seen = await incomplete_relations(conn, at("2026-06-30"), viewer=Viewer("delfland", team="delfland"))
+        seen = await incomplete_relations(conn, at("2026-06-30"), viewer=of_team("delfland"))
         assert [lack["what"] for lack in seen.items[0]["lacks"]] == ["plan", "satisfaction"]
 
 
