@@ -1,8 +1,8 @@
 """Catch-up: how fast a projection that starts at position 0 reads the stream to its end.
 
-Ours: the service relation-view as a process of its own, alone; then all three at the same time. Measured from
-outside, at the checkpoint that stands in the transaction of the rows. The peers (see their modules) do the same fold
-into the same tables, each alone, on the same stream, in the same PostgreSQL.
+Ours: the service relation-view as a process of its own, alone; then the three of a first day at the same time (relation
+view, alerts, timeline). Measured from outside, at the checkpoint that stands in the transaction of the rows. The peers
+(see their modules) do the same fold into the same tables, each alone, on the same stream, in the same PostgreSQL.
 """
 
 from __future__ import annotations
@@ -10,28 +10,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from time import perf_counter
+from typing import Final
 
-import psutil
 from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from benchmarks.results import Results
 from benchmarks.servers import Rig
 from events.ledger import head
-from projections.registry import PROJECTIONS
+from projections.registry import INSIGHT, PROJECTIONS
 from projections.store import install
 from projections.tables import checkpoint, parked
 
 _LOOK_EVERY_S = 0.02
 _WITHIN_S = 600.0
+THREE: Final = ("relation_view", "contact_alerts", "team_timeline")
+
+
+def service_of(projection: str) -> str:
+    """The service that keeps a projection, by its name."""
+    return "insight" if any(p.name == projection for p in INSIGHT) else projection.replace("_", "-")
 
 
 async def measure(rig: Rig, results: Results, *, slow_events: int) -> None:
     """Ours and its peers on the stream that is there. `slow_events`: how many the slow peers are given."""
     alone = (await catch_up(rig, ["relation_view"])).rates["relation_view"]
     results.tell("catchup_events_per_s", alone, least=20_000)
-    three = await catch_up(rig, list(PROJECTIONS))
+    three = await catch_up(rig, THREE)
     for name, rate in three.rates.items():
         results.tell(f"catchup_of_three_{name}_events_per_s", rate)
     async with rig.engine.connect() as conn:
@@ -55,35 +62,41 @@ async def _peer(rig: Rig, module: str, count: int) -> float:
 
 
 class CaughtUp:
-    """Rates in events/s by projection, and the most memory that a process of them had, in MB."""
+    """Rates in events/s by projection, and the most memory that each service held, in MB."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self) -> None:
         self.rates: dict[str, float] = {}
-        self.rss_mb: dict[str, float] = dict.fromkeys(names, 0.0)
+        self.rss_mb: dict[str, float] = {}
 
 
 async def catch_up(rig: Rig, names: Sequence[str]) -> CaughtUp:
-    """Empties these projections, starts their services at the same moment, and waits until each holds the head."""
+    """Empties these projections, starts their services at the same moment, and waits until each holds the head.
+
+    A service is in the results' `rss_mb` under its own name. All projections of a service must be named together."""
     await reset(rig, names)
     async with rig.engine.connect() as conn:
         target = (await head(conn)).position
-    found = CaughtUp(names)
+    services = list(dict.fromkeys(service_of(name) for name in names))
+    found = CaughtUp()
     async with AsyncExitStack() as stack:
-        services = await asyncio.gather(
-            *(stack.enter_async_context(rig.service(name.replace("_", "-"))) for name in names),
-            _follow(rig, target, found),
+        started, _ = await asyncio.gather(
+            asyncio.gather(*(stack.enter_async_context(rig.service(name)) for name in services)),
+            _follow(rig, names, target, found),
         )
-        processes = {
-            name: psutil.Process(s.process.pid) for name, s in zip(names, services, strict=False) if s and s.process
-        }
-        for name, process in processes.items():
-            found.rss_mb[name] = max(found.rss_mb[name], process.memory_info().rss / 2**20)
+        for service in started:
+            assert service.process is not None
+            found.rss_mb[service.name] = most_rss_mb(service.process.pid)
     return found
 
 
-async def _follow(rig: Rig, target: int, found: CaughtUp) -> None:
+def most_rss_mb(pid: int) -> float:
+    """The most memory, in MB, that a running process ever held (Linux)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) / 1024
+
+
+async def _follow(rig: Rig, names: Sequence[str], target: int, found: CaughtUp) -> None:
     """From the first commit that shows to the last."""
-    names = list(found.rss_mb)
     first: dict[str, tuple[float, int]] = {}
     until = perf_counter() + _WITHIN_S
     while len(found.rates) < len(names):
@@ -91,7 +104,7 @@ async def _follow(rig: Rig, target: int, found: CaughtUp) -> None:
             raise TimeoutError(f"not caught up within {_WITHIN_S:.0f} s: {set(names) - set(found.rates)}")
         at = perf_counter()
         for name, position in (await positions(rig.engine)).items():
-            if name in found.rss_mb and position and name not in found.rates:
+            if name in names and position and name not in found.rates:
                 began, start = first.setdefault(name, (at, position))
                 if position >= target:
                     found.rates[name] = (position - start) / max(at - began, 1e-6)
