@@ -43,6 +43,7 @@ from events.recording import People, Stored, content_of, record
 from events.rules import RULES
 from events.verdict import Verdict, problem
 from events.withdrawing import event_key, event_thing, named_event
+from events.writing import NEW_ENTRIES, EntryWriter, columns_of
 
 _RELEASE_AT_ONCE: Final = 500
 _LATE_AFTER: Final = timedelta(days=7)
@@ -50,6 +51,8 @@ _OWN: Final = "relatieboek"
 _KNOWN_IDENTIFIERS: Final = 200_000
 # Keys of one event that only show while it is judged: a chain of merges and what it is named by.
 _MOST_LOOKS: Final = 64
+# Then the writer and others on the loop get their turn.
+_JUDGE_AT_ONCE: Final = 50
 
 _Judged = TypeVar("_Judged")
 
@@ -82,22 +85,16 @@ ON CONFLICT (department) DO UPDATE SET accepted = t.accepted + excluded.accepted
     last_event_at = greatest(t.last_event_at, excluded.last_event_at)
 """
 _APPEND = """
-WITH e AS (INSERT INTO ledger.entry
-        (position, relation, version, source, id, type, department, recorded_at, payload, prev, leaf)
-    SELECT p, relation, version, source, id, type, department, $22, payload, prev, leaf FROM unnest(
-        $1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[],
-        $9::bytea[], $10::bytea[]) AS q(p, relation, version, source, id, type, department, payload, prev, leaf)),
-k AS (INSERT INTO ledger.event_key (position, key, content_mac)
-    SELECT * FROM unnest($1::bigint[], $11::bytea[], $12::bytea[])),
+WITH {new_entries},
 c AS (INSERT INTO ledger.chain AS c (relation, version, leaf)
-    SELECT * FROM unnest($13::text[], $14::bigint[], $15::bytea[])
+    SELECT * FROM unnest($14::text[], $15::bigint[], $16::bytea[])
     ON CONFLICT (relation) DO UPDATE SET version = excluded.version, leaf = excluded.leaf),
 t AS (INSERT INTO ledger.thing AS t (key, value, version, position)
-    SELECT * FROM unnest($16::text[], $17::jsonb[], $18::bigint[], $19::bigint[])
+    SELECT * FROM unnest($17::text[], $18::jsonb[], $19::bigint[], $20::bigint[])
     ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version, position = excluded.position),
 y AS ({tally})
-UPDATE ledger.head SET position = $20, parked = parked + $21, recorded_at = coalesce($22, recorded_at)
-""".replace("{tally}", re.sub(r"\$(\d)", lambda m: f"${int(m[1]) + 22}", _TALLY))
+UPDATE ledger.head SET position = $21, parked = parked + $22, recorded_at = coalesce($13, recorded_at)
+""".replace("{new_entries}", NEW_ENTRIES).replace("{tally}", re.sub(r"\$(\d)", lambda m: f"${int(m[1]) + 22}", _TALLY))
 _PERSONS = """
 INSERT INTO ledger.person_key (ref, kind, lookup, key, sealed_id)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::bytea[])
@@ -262,21 +259,36 @@ class Ledger:
             verdict = await self._loading(conn, batch, arrival, partial(self._retry, batch, parked, arrival))
             if verdict is not None:
                 released.append((arrival.department, verdict))
-        verdicts: list[Verdict] = []
-        for arrival in arrivals:
-            try:
-                verdicts.append(self._judge(batch, arrival))
-            except _NotLoaded:
-                judge = partial(self._judge, batch, arrival)
-                verdicts.append(await self._loading(conn, batch, arrival, judge))
+        writer = EntryWriter(conn, batch.entries, batch.now)
+        try:
+            verdicts = await self._judge_all(conn, batch, arrivals, writer)
+            await writer.end()
+        except BaseException:
+            await writer.give_up()
+            raise
         await self._explain(conn, batch, [*verdicts, *(v for _, v in released)])
         if released:
             rows = [(d, v.position, orjson.dumps(v.as_json()).decode()) for d, v in released]
             await conn.executemany(_OUTBOX, rows)
-        more = await self._write(conn, batch, had_parked=bool(row["parked"]))
+        more = await self._write(conn, batch, writer.rest(), had_parked=bool(row["parked"]))
         head = batch.position
         more_ready = more or len(ready) == _RELEASE_AT_ONCE
         return Appended(verdicts, batch.entries, len(released), head, more_ready), self._people.fresh
+
+    async def _judge_all(
+        self, conn: Connection, batch: _Batch, arrivals: Sequence[Arrival], writer: EntryWriter
+    ) -> list[Verdict]:
+        verdicts: list[Verdict] = []
+        for n, arrival in enumerate(arrivals, 1):
+            try:
+                verdicts.append(self._judge(batch, arrival))
+            except _NotLoaded:
+                await writer.end()
+                judge = partial(self._judge, batch, arrival)
+                verdicts.append(await self._loading(conn, batch, arrival, judge))
+            if n % _JUDGE_AT_ONCE == 0:
+                await writer.go_on()
+        return verdicts
 
     async def _load(self, conn: Connection, batch: _Batch, arrivals: Sequence[Arrival]) -> None:
         """Two look-ups at most: what names the relations, then what is known of those relations."""
@@ -505,11 +517,11 @@ class Ledger:
                 for name in ("source", "id", "type", "department", "version"):
                     v.problem["conflicting"][name] = getattr(first, name) if first else found.get(name)
 
-    async def _write(self, conn: Connection, batch: _Batch, *, had_parked: bool) -> bool:
+    async def _write(self, conn: Connection, batch: _Batch, rest: Sequence[Stored], *, had_parked: bool) -> bool:
         """Writes the batch; True when parked events became ready."""
         await self._people.write(conn, _PERSONS)
         if batch.entries or batch.parked or batch.unparked:
-            await conn.execute(_APPEND, *_columns(batch), *_tally(batch))
+            await conn.execute(_APPEND, *_columns(batch, rest), *_tally(batch))
         elif batch.counts:
             await conn.execute(_TALLY, *_tally(batch))
         if batch.merges:
@@ -530,18 +542,16 @@ class Ledger:
         return False
 
 
-def _columns(batch: _Batch) -> list[Any]:
-    e = batch.entries
+def _columns(batch: _Batch, rest: Sequence[Stored]) -> list[Any]:
+    """The arguments of `_APPEND` before the tally's; `rest` are the entries that are not written yet."""
     touched = {k: t for k in batch.touched if (t := batch.things[k]) is not None}
-    chains = {s.relation: batch.chains[s.relation] for s in e}
+    chains = {s.relation: batch.chains[s.relation] for s in batch.entries}
     return [
-        [s.position for s in e], [s.relation for s in e], [s.version for s in e], [s.source for s in e],
-        [s.id for s in e], [s.type for s in e], [s.department for s in e], [s.payload for s in e],
-        [s.prev for s in e], [s.leaf for s in e], [s.key for s in e], [s.content_mac for s in e],
+        *columns_of(rest, batch.now if batch.entries else None),
         list(chains), [c[0] for c in chains.values()], [c[1] for c in chains.values()],
         list(touched), [orjson.dumps(t.value).decode() for t in touched.values()],
         [t.version for t in touched.values()], [t.position for t in touched.values()],
-        batch.position, len(batch.parked) - len(batch.unparked), batch.now if e else None,
+        batch.position, len(batch.parked) - len(batch.unparked),
     ]  # fmt: skip
 
 

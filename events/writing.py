@@ -1,0 +1,72 @@
+"""The new entries of a batch: written part by part, while the next part is judged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from events.postgres import Connection
+from events.recording import Stored
+
+# Part of one statement with what else a batch changes; $1 to $13 are `columns_of`.
+NEW_ENTRIES: Final = """
+e AS (INSERT INTO ledger.entry
+        (position, relation, version, source, id, type, department, recorded_at, payload, prev, leaf)
+    SELECT p, relation, version, source, id, type, department, $13, payload, prev, leaf FROM unnest(
+        $1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[],
+        $9::bytea[], $10::bytea[]) AS q(p, relation, version, source, id, type, department, payload, prev, leaf)),
+k AS (INSERT INTO ledger.event_key (position, key, content_mac)
+    SELECT * FROM unnest($1::bigint[], $11::bytea[], $12::bytea[]))
+"""
+_PART: Final = f"WITH {NEW_ENTRIES} SELECT 1"
+
+
+def columns_of(entries: Sequence[Stored], recorded_at: Any) -> list[Any]:
+    """The arguments of `NEW_ENTRIES`; `recorded_at` may be None where there are no entries."""
+    e = entries
+    return [
+        [s.position for s in e], [s.relation for s in e], [s.version for s in e], [s.source for s in e],
+        [s.id for s in e], [s.type for s in e], [s.department for s in e], [s.payload for s in e],
+        [s.prev for s in e], [s.leaf for s in e], [s.key for s in e], [s.content_mac for s in e], recorded_at,
+    ]  # fmt: skip
+
+
+class EntryWriter:
+    """Keeps PostgreSQL at work while Python judges: 25 and 40 µs an event, which otherwise come one after the other.
+
+    A part is written as soon as `AT_ONCE` entries are there; the rest goes with the batch's last statement. Who wants
+    the connection for anything else calls `end` first.
+    """
+
+    AT_ONCE: Final = 250
+
+    def __init__(self, conn: Connection, entries: Sequence[Stored], recorded_at: Any) -> None:
+        self._conn, self._entries, self._recorded_at = conn, entries, recorded_at
+        self._written = 0
+        self._running: asyncio.Task[Any] | None = None
+
+    async def go_on(self) -> None:
+        """Begins the next part where there is one, and lets others on the loop have their turn."""
+        if len(self._entries) - self._written >= self.AT_ONCE:
+            await self.end()
+            part = self.rest()
+            self._running = asyncio.create_task(self._conn.execute(_PART, *columns_of(part, self._recorded_at)))
+        await asyncio.sleep(0)
+
+    def rest(self) -> Sequence[Stored]:
+        """The entries that no part has; from now on they count as written."""
+        part = self._entries[self._written :]
+        self._written = len(self._entries)
+        return part
+
+    async def end(self) -> None:
+        """Returns when the connection is free. Raises what the writing raised."""
+        running, self._running = self._running, None
+        if running is not None:
+            await running
+
+    async def give_up(self) -> None:
+        """As `end`, for who has an error to raise already: the transaction is to be rolled back."""
+        if self._running is not None:
+            await asyncio.wait({self._running})
