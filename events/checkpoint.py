@@ -85,16 +85,30 @@ class Signer:
 
     def sign(self, checkpoint: Checkpoint) -> str:
         """The signed note."""
-        text = checkpoint.text()
+        return self.sign_text(checkpoint.text())
+
+    def sign_text(self, text: str) -> str:
+        """The signed note of a text that ends in a line's end and has no empty line."""
         signature = _b64(self.verifier.key_hash + self._key.sign(text.encode()))
         return f"{text}\n{_DASH}{self.verifier.name} {signature}\n"
 
 
 def opened(note: str, verifiers: Sequence[Verifier]) -> Checkpoint:
-    """The checkpoint in a note that one of these signed. Signatures of others are passed over, as the standard says.
+    """The checkpoint in a note that one of these signed. Raises BadCheckpoint for any other note."""
+    lines = opened_text(note, verifiers).split("\n")
+    try:
+        origin, size, root, heads = lines[0], lines[1], _hash(lines[2]), _hash(lines[3].removeprefix("heads "))
+    except (IndexError, ValueError):
+        raise BadCheckpoint("this note is no checkpoint") from None
+    if not origin or not size.isdecimal() or (size != "0" and size[0] == "0") or not lines[3].startswith("heads "):
+        raise BadCheckpoint("this note is no checkpoint")
+    return Checkpoint(origin, int(size), root, heads)
 
-    Raises BadCheckpoint when it has another form, when nobody known signed it, or when a known one's signature is
-    wrong.
+
+def opened_text(note: str, verifiers: Sequence[Verifier]) -> str:
+    """The text of a note that one of these signed. Signatures of others are passed over, as the standard says.
+
+    Raises BadCheckpoint when it is no note, when nobody known signed it, or when a known one's signature is wrong.
     """
     text, blank, signatures = note.partition("\n\n")
     if not blank or not signatures.endswith("\n"):
@@ -103,14 +117,7 @@ def opened(note: str, verifiers: Sequence[Verifier]) -> Checkpoint:
     signed = [_signed(line, text, verifiers) for line in signatures[:-1].split("\n")]
     if not any(signed):
         raise BadCheckpoint("nobody whose key is known signed this note")
-    lines = text.split("\n")
-    try:
-        origin, size, root, heads = lines[0], lines[1], _hash(lines[2]), _hash(lines[3].removeprefix("heads "))
-    except (IndexError, ValueError):
-        raise BadCheckpoint("this note is no checkpoint") from None
-    if not origin or not size.isdecimal() or (size != "0" and size[0] == "0") or not lines[3].startswith("heads "):
-        raise BadCheckpoint("this note is no checkpoint")
-    return Checkpoint(origin, int(size), root, heads)
+    return text
 
 
 def _signed(line: str, text: str, verifiers: Sequence[Verifier]) -> bool:

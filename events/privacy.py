@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hmac
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import orjson
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from events.seen import note_persons, note_relations
 from events.tables import entry, event_key, person_key
 
 Kind = Literal["person", "employee"]
@@ -92,16 +93,23 @@ def text_token(key: bytes, position: int, pointer: str, aad: bytes, plain: str, 
     return f"{ENC}{who}~{position}~{pointer}~{sealed}"
 
 
-def _tokens(doc: Any) -> Iterable[str]:
+def _collect(doc: Any, tokens: set[str], relations: set[str]) -> None:
+    """Every token in a JSON document, and every relation that it is about."""
     if isinstance(doc, str):
         if doc.startswith((REF, ENC)):
-            yield doc
+            tokens.add(doc)
     elif isinstance(doc, Mapping):
-        for v in doc.values():  # pyright: ignore[reportUnknownVariableType]  a JSON document
-            yield from _tokens(v)
+        for key, value in doc.items():  # pyright: ignore[reportUnknownVariableType]  a JSON document
+            if isinstance(value, str):
+                if value.startswith((REF, ENC)):
+                    tokens.add(value)
+                elif key == "relation" or (key == "id" and "identifiers" in doc):  # a relation itself has both
+                    relations.add(value)
+            elif value is not None:
+                _collect(value, tokens, relations)
     elif isinstance(doc, list):
-        for v in doc:  # pyright: ignore[reportUnknownVariableType]
-            yield from _tokens(v)
+        for value in doc:  # pyright: ignore[reportUnknownVariableType]
+            _collect(value, tokens, relations)
 
 
 def _replace(doc: Any, plain: Mapping[str, str]) -> Any:
@@ -133,12 +141,16 @@ class Privacy:
 
         Two queries at most, however many tokens. Raises cryptography's InvalidTag when a ciphertext was tampered with.
         """
-        tokens = set(_tokens(doc))
+        tokens, relations = set[str](), set[str]()
+        _collect(doc, tokens, relations)
+        note_relations(relations)
         if not tokens:
             return doc
         refs = {t for t in tokens if t.startswith(REF)}
         texts = {t: parts for t in tokens - refs if (parts := _parse(t)) is not None}
-        persons = await self._persons(conn, refs | {p.ref for p in texts.values() if p.ref})
+        named = refs | {p.ref for p in texts.values() if p.ref}
+        note_persons(named)
+        persons = await self._persons(conn, named)
         events = await self._events(conn, {p.position for p in texts.values()})
         plain: dict[str, str] = {}
         for ref in refs:

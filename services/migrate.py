@@ -26,6 +26,10 @@ GRANT INSERT, UPDATE, DELETE ON ledger.chain, ledger.thing, ledger.parked, ledge
 GRANT UPDATE ON ledger.head TO {SERVICE_ROLE};
 GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA projection, effect TO {SERVICE_ROLE};
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA ledger, projection, effect TO {SERVICE_ROLE};
+GRANT USAGE ON SCHEMA access TO {SERVICE_ROLE};
+GRANT SELECT, INSERT ON access.record, access.checkpoint TO {SERVICE_ROLE};
+GRANT SELECT ON access.pruned TO {SERVICE_ROLE};
+GRANT EXECUTE ON FUNCTION access.prune(integer) TO {SERVICE_ROLE};
 """
 
 

@@ -93,6 +93,11 @@ class Settings(BaseSettings):
     notary_every_s: float = Field(default=60.0, gt=0)
     checkpoints: Path | None = None  # the file of what was signed; without it <data_dir>/checkpoints
 
+    # The access log (NEN 7513).
+    access_log_months: int = Field(default=60, ge=12, le=1_200)  # kept; older whole months are pruned
+    access_log_within_s: float = Field(default=2.0, gt=0, le=30)  # an answer that cannot be logged by then is a 503
+    access_log_queue: int = Field(default=2_000, ge=1)  # answers that wait for their record, in one process
+
     # The institution and its rules.
     institution: str = Field(default="00000000000000000000", pattern=r"^\d{20}$")  # OIN
     clock: datetime | None = None

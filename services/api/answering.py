@@ -12,6 +12,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from events.seen import note_items
 from services.problems import PROBLEM_JSON, Answer
 
 CSV: Final = "text/csv"
@@ -42,6 +43,7 @@ def list_response(
     request: Request, items: Sequence[Mapping[str, Any]], cursor: str | None, more: Mapping[str, Any] | None = None
 ) -> Response:
     """A page of a list: `{"items", "next"}`, or CSV when the asker prefers that. `more` goes into the JSON only."""
+    note_items(len(items))
     headers = {"Vary": "Accept"}
     if cursor is not None:
         headers["Link"] = f'<{_with_cursor(request, cursor)}>; rel="next"'

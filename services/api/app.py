@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 from events.privacy import Privacy
 from projections.working_calendar import WorkingCalendar
 from services.access import Access
+from services.access_log.writer import Writer
 from services.api.live import Hub
 from services.api.ops import tell_operations
 from services.api.parts import Parts
@@ -28,11 +29,15 @@ async def serving(context: Context) -> AsyncGenerator[None]:
     """Serves HTTP on the settings' host and port while the block runs; live readers are let go first."""
     settings = context.settings
     bus, hub, waits = NatsBus(context.nats), Hub(), Waits(context.engine)
+    access_log = Writer(
+        settings.database_url, within_s=settings.access_log_within_s, most_waiting=settings.access_log_queue
+    )  # fmt: skip
     parts = Parts(
         settings=settings,
         engine=context.engine,
         bus=bus,
         access=Access(context.engine),
+        access_log=access_log,
         privacy=Privacy(settings.lookup_key_bytes),
         hub=hub,
         waits=waits,
@@ -43,7 +48,7 @@ async def serving(context: Context) -> AsyncGenerator[None]:
     await waits.listen(bus)
     site = build(parts)
     _collect_rarely()
-    async with listening(site, settings.host, settings.port):
+    async with aclosing(access_log), listening(site, settings.host, settings.port):
         context.state.set("ready")
         context.run(tell_operations(context.engine, bus), name="ops")
         try:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from events.errors import NotFound
 from events.identity import is_uuid
 from events.ledger import resolve
+from events.seen import note_relations
 from projections.page import MAX_LIMIT
 from projections.rows import Projection
 from projections.viewer import Viewer
@@ -168,6 +169,7 @@ async def relation_named(conn: AsyncConnection, ident: str) -> str:
     relation = await resolve(conn, ident)
     if relation is None:
         raise NotFound("No such relation, or not one of yours.")
+    note_relations([relation])
     return relation
 
 

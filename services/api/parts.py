@@ -15,6 +15,7 @@ from events.privacy import Privacy
 from projections.line_state import Rules
 from projections.working_calendar import WorkingCalendar
 from services.access import Access
+from services.access_log.writer import Writer
 from services.api.live import Hub
 from services.api.waits import Waits
 from services.bus import Bus
@@ -27,6 +28,7 @@ class Parts:
     engine: AsyncEngine
     bus: Bus
     access: Access
+    access_log: Writer
     privacy: Privacy
     hub: Hub
     waits: Waits

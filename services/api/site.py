@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,10 +30,12 @@ from services.api import (
     relations,
     teams,
 )
+from services.api.access_layer import AccessLog
 from services.api.answering import json_response, problem_response
 from services.api.asking import NoKeys
 from services.api.edge import API_VERSION, Edge
 from services.api.parts import Parts
+from services.api.security_log import SecurityLog
 from services.problems import Refused, answer_to, refuse
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -66,7 +69,16 @@ def build(parts: Parts) -> ASGIApp:
     """The whole application, to be served by any ASGI server."""
     app = application()
     app.state.parts = parts
-    return Edge(app, parts.registry)
+    return Edge(AccessLog(app, parts.access_log, SecurityLog(), filters_of(app.openapi())), parts.registry)
+
+
+def filters_of(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Of each operation in an OpenAPI document the names of its query keys."""
+    return {
+        operation["operationId"]: frozenset(p["name"] for p in operation.get("parameters", ()) if p["in"] == "query")
+        for item in document["paths"].values()
+        for operation in item.values()
+    }
 
 
 def application() -> FastAPI:

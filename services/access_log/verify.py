@@ -1,0 +1,53 @@
+"""The check of the whole access log: every record against its hash, every hash against the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from events.postgres import Connection
+from services.access_log.note import Head
+from services.access_log.record import GENESIS
+from services.access_log.store import Found, follow, next_run, start, stubs
+
+Progress = Callable[[int, int], None]
+
+
+async def verify(conn: Connection, kept: Sequence[Head], progress: Progress = lambda done, total: None) -> Found:
+    """Follows the chain from its first record, or from what is left of pruned ones, and holds it against signed heads.
+
+    Memory is one run of records. The result names every position that was altered, left out, put in or moved; where
+    every hash was made to fit again, the two signed heads between which it was rewritten.
+    """
+    found = Found()
+    rows = await stubs(conn)
+    at = start(rows, found)
+    ends = {0: GENESIS, **{row["last"]: bytes(row["leaf"]) for row in rows}}
+    found.last = await conn.fetchval("SELECT coalesce(max(position), $1) FROM access.record", at.position)
+    waiting = sorted(kept, key=lambda head: head.size)
+    agreed = 0
+    for head in waiting:
+        if head.size in ends:  # of what was pruned, only the end of each run is left to be held against what was signed
+            agreed = _hold(head, ends[head.size], agreed, found)
+    waiting = [h for h in waiting if h.size > at.position]
+    while run := await next_run(conn, at.position):
+        for row in run:
+            while waiting and waiting[0].size < row["position"]:
+                agreed = _hold(waiting.pop(0), at.leaf, agreed, found)
+            follow([row], at, found)
+        progress(at.position, found.last)
+    for head in waiting:
+        if head.size == at.position:
+            agreed = _hold(head, at.leaf, agreed, found)
+        else:
+            found.differ(
+                f"signed head of {head.size} records: the log ends at {at.position}; records after it are gone"
+            )
+    return found
+
+
+def _hold(head: Head, leaf: bytes, agreed: int, found: Found) -> int:
+    """The size up to which the log agrees with what was signed."""
+    if head.leaf == leaf:
+        return head.size
+    found.differ(f"signed head of {head.size} records: records after {agreed} up to {head.size} are not those signed")
+    return agreed

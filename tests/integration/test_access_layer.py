@@ -1,0 +1,302 @@
+"""Nothing leaves the API before it is in the access log: one record a page, denials and live streams included."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, MutableMapping
+from contextlib import aclosing
+from typing import Any, Final
+
+import httpx
+from fastapi import FastAPI, Request
+from starlette.responses import Response, StreamingResponse
+
+from events.postgres import Connection, connect
+from events.seen import note_persons, note_relations
+from projections.viewer import Viewer
+from services.access_log.verify import verify
+from services.access_log.writer import Writer
+from services.api.access_layer import STREAM_EVERY_S, AccessLog
+from services.api.security_log import SecurityLog
+from services.settings import Settings
+from tests.conftest import AddDepartment
+from tests.integration.test_api_read import MINE, SOURCE, THEIRS, event, story
+from tests.running_book import Book, running
+
+SERVICES: Final = ("intake", "relation-view", "contact-alerts", "team-timeline", "workflows", "insight", "api")
+PLANTED: Final = ("Den Haag", "Haaglanden", "zoekwoord", "geheim", "p-81", "e-12", "Jansen", "verkeerde", "0518")
+PERSON: Final = "ref~0123456789abcdef0123456789abcdef"
+TOGETHER: Final = 32
+
+
+async def records(conn: Connection, after: int = 0) -> list[dict[str, Any]]:
+    rows = await conn.fetch("SELECT entry FROM access.record WHERE position > $1 ORDER BY position", after)
+    return [json.loads(row["entry"]) for row in rows]
+
+
+async def test_every_page_is_logged_before_its_first_byte(
+    settings: Settings, department: AddDepartment, owner_url: str
+) -> None:
+    token = (await department("zorg")).http_token
+    settings = settings.model_copy(update={"access_log_within_s": 1.0})
+    async with running(settings, SERVICES) as book:
+        named = {"person": "p-81", "name": "Jansen", "layer": "board", "decision_role": "influences"}
+        added = event("cp-1", "counterpart.added", MINE, {**named, "function": "geheim", "occurred_on": "2026-01-06"})
+        last = (await book.publish([*story(), added], token))[-1]["sequence"]
+        conn = await connect(owner_url)
+        try:
+            await book.get("/v1/relations", **{"If-Position": last})
+            await book.get("/v1/teams/wmo/timeline", **{"If-Position": last})
+            await holds_the_fields_of_nen_7513(book, conn)
+            await tells_denials_and_failures(book, conn, token)
+            await knows_searches_exports_and_pages(book, conn)
+            await leaves_out_what_is_not_personal(book, conn, token)
+            await answers_nothing_while_it_cannot_log(book, conn)
+            await shares_commits(book, conn)
+            kept = json.dumps(await records(conn), ensure_ascii=False)
+            assert [word for word in PLANTED if word in kept] == []
+            assert (await verify(conn, [])).agree
+        finally:
+            await conn.close()
+    log = (settings.data_dir / "api.log").read_text()
+    assert "security.unknown_caller" in log
+    assert "rb_nobody" not in log
+
+
+async def newest(conn: Connection) -> int:
+    return await conn.fetchval("SELECT coalesce(max(position), 0) FROM access.record")
+
+
+async def only(conn: Connection, after: int) -> dict[str, Any]:
+    (one,) = await records(conn, after)
+    return one
+
+
+async def holds_the_fields_of_nen_7513(book: Book, conn: Connection) -> None:
+    at = await newest(conn)
+    agent = {"User-Agent": "Mozilla/5.0", "Relatieboek-Acting-For": "os:anna"}
+    answer = await book.get("/v1/relations/gemeentecode:0518/timeline", **agent)
+    assert "Gemeente Den Haag" in answer.text
+    one = await only(conn, at)
+    assert one["event"] == "page"
+    assert one["action"] == "R"
+    assert one["who"]["kind"] == "person"
+    assert one["who"]["name"] == "all"
+    assert one["for"]["claimed"] == "os:anna"
+    assert one["from"] == {"address": "127.0.0.1", "client": "browser"}
+    assert one["result"] == {"outcome": "granted", "status": 200, "items": len(answer.json()["items"])}
+    assert one["what"]["operation"] == "showRelationTimeline"
+    assert one["what"]["route"] == "/v1/relations/{id}/timeline"
+    assert one["what"]["relations"] == [MINE]
+    assert one["at"].endswith("Z")
+    at = await newest(conn)
+    assert "p-81" in (await book.get(f"/v1/relations/{MINE}/history")).text
+    one = await only(conn, at)
+    known = await conn.fetch("SELECT ref FROM ledger.person_key")
+    assert set(one["what"]["persons"]) == {row["ref"] for row in known if row["ref"] in one["what"]["persons"]}
+    assert len(one["what"]["persons"]) == 2  # p-81 and e-12; nobody of the other relation
+
+
+async def tells_denials_and_failures(book: Book, conn: Connection, token: str) -> None:
+    viewers = await book.viewers()
+    for path, asker, status, outcome, kind in (
+        (f"/v1/relations/{MINE}", viewers["jeugd"], 404, "denied", "person"),
+        (f"/v1/relations/{MINE}", token, 403, "denied", "system"),
+        ("/v1/relations?limit=geheim", viewers["all"], 400, "failed", "person"),
+        ("/v1/relations/Jansen", viewers["all"], 404, "denied", "person"),
+    ):
+        at = await newest(conn)
+        assert (await book.get(path, token=asker)).status_code == status
+        one = await only(conn, at)
+        assert (one["result"]["outcome"], one["result"]["status"], one["who"]["kind"]) == (outcome, status, kind)
+    at = await newest(conn)
+    assert (await book.get(f"/v1/relations/{MINE}", token="rb_nobody")).status_code == 401
+    assert (await book.client.get("/")).status_code == 200
+    assert await records(conn, at) == []
+    assert (await book.get(f"/v1/relations/{THEIRS}", token=viewers["wmo"])).status_code == 404
+    one = await only(conn, at)
+    assert one["what"]["relations"] == [THEIRS]  # whoever was turned away from it is among those who looked for it
+    assert one["for"]["teams"] == "wmo"
+
+
+async def knows_searches_exports_and_pages(book: Book, conn: Connection) -> None:
+    for path, accept, kind, action in (
+        ("/v1/relations?limit=10", "application/json", "page", "R"),
+        ("/v1/relations?q=zoekwoord&geheim=1", "application/json", "page", "R"),
+        ("/v1/relations?q=zoekwoord&limit=5", "application/json", "search", "E"),
+        ("/v1/relations?q=zoekwoord", "text/csv", "export", "R"),
+        ("/v1/alerts?owner=e-12", "application/json", "search", "E"),
+        (f"/v1/questions/3?relation={MINE}", "application/json", "page", "R"),
+    ):
+        at = await newest(conn)
+        answer = await book.get(path, Accept=accept)
+        one = await only(conn, at)
+        if answer.status_code == 200:
+            assert (one["event"], one["action"]) == (kind, action), path
+        assert set(one["what"].get("filters", [])) <= {"q", "limit", "owner", "relation"}
+    at = await newest(conn)
+    page = await book.client.get("/", headers={"Cookie": f"relatieboek_viewer={(await book.viewers())['all']}"})
+    assert "Gemeente Den Haag" in page.text
+    one = await only(conn, at)
+    assert set(one["what"]["relations"]) >= {MINE, THEIRS}
+    assert one["what"]["persons"]
+    at = await newest(conn)
+    await book.get("/v1/relations")
+    assert set((await only(conn, at))["what"]["relations"]) == {MINE, THEIRS}
+
+
+async def leaves_out_what_is_not_personal(book: Book, conn: Connection, token: str) -> None:
+    at = await newest(conn)
+    for path in ("/healthz", "/readyz", "/v1/openapi.json", "/v1/asyncapi.json", "/v1/status", "/metrics",
+                 "/static/relatieboek.css"):  # fmt: skip
+        assert (await book.get(path)).status_code == 200, path
+    assert (await book.get(f"/v1/verdicts?source={SOURCE}&id=r-1", token=token)).status_code == 200
+    assert await records(conn, at) == []
+
+
+async def answers_nothing_while_it_cannot_log(book: Book, conn: Connection) -> None:
+    """The log's table is locked: 503, when to come back, and not one byte of the answer; then it goes on."""
+    paths = (f"/v1/relations/{MINE}", "/v1/relations", "/v1/teams/wmo/timeline/_live", f"/v1/relations/{MINE}/history")
+    async with conn.transaction():
+        await conn.execute("LOCK TABLE access.record IN ACCESS EXCLUSIVE MODE")
+        for path in paths:
+            answer = await book.get(path)
+            assert answer.status_code == 503, path
+            assert answer.headers["retry-after"]
+            assert answer.headers["api-version"]
+            assert answer.json()["type"].startswith("urn:relatieboek:problem:")
+            assert "Den Haag" not in answer.text
+        assert (await book.get("/v1/status")).status_code == 200
+    for path in paths[:2]:
+        assert (await book.get(path)).status_code == 200
+
+
+async def shares_commits(book: Book, conn: Connection) -> None:
+    at = await newest(conn)
+    await asyncio.gather(*(book.get(f"/v1/relations/{MINE}") for _ in range(TOGETHER * 4)))
+    found = "SELECT count(*) AS records, count(DISTINCT xmin::text) AS commits FROM access.record WHERE position > $1"
+    row = await conn.fetchrow(found, at)
+    assert row["records"] == TOGETHER * 4
+    assert row["commits"] < TOGETHER * 4
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+async def test_a_live_stream_has_a_record_at_its_opening_and_one_a_minute(service_url: str, owner_url: str) -> None:
+    clock, pieces = Clock(), asyncio.Queue[str | None]()
+    async with aclosing(Writer(service_url, within_s=1.0, most_waiting=10)) as writer:
+        site = AccessLog(streaming(pieces), writer, SecurityLog(), {}, clock)
+        conn = await connect(owner_url)
+        try:
+            reader = Reader(site, "/live")
+            await pieces.put("first")
+            assert await reader.next() == b"first"
+            opened = await only(conn, 0)
+            assert (opened["event"], opened["what"]["operation"]) == ("stream", "live")
+            assert "persons" not in opened["what"]
+
+            clock.now_s += STREAM_EVERY_S - 1
+            await pieces.put(f"{PERSON} {MINE}")
+            await reader.next()
+            assert len(await records(conn)) == 1
+            clock.now_s += 1
+            await pieces.put("still here")
+            await reader.next()
+            minute = await only(conn, 1)
+            assert minute["what"]["persons"] == [PERSON]
+            assert minute["what"]["relations"] == [MINE]
+            await pieces.put("quiet")
+            await reader.next()
+            assert len(await records(conn)) == 2
+
+            # What it showed after its last minute is told when it ends.
+            await pieces.put(f"{PERSON} {THEIRS}")
+            await reader.next()
+            await pieces.put(None)
+            await reader.ended()
+            assert (await only(conn, 2))["what"]["relations"] == [THEIRS]
+
+            # A stream whose minute cannot be logged ends, and says nothing more.
+            reader = Reader(site, "/live")
+            await pieces.put("first")
+            await reader.next()
+            async with conn.transaction():
+                await conn.execute("LOCK TABLE access.record IN ACCESS EXCLUSIVE MODE")
+                clock.now_s += STREAM_EVERY_S
+                await pieces.put("secret")
+                await reader.ended()
+            assert reader.queue.empty()
+        finally:
+            await conn.close()
+
+
+async def test_a_route_that_forgot_to_ask_who_it_is_answers_nothing(service_url: str) -> None:
+    app = FastAPI()
+
+    @app.get("/open")
+    async def forgot() -> Response:
+        return Response("secret")
+
+    async with aclosing(Writer(service_url, within_s=1.0, most_waiting=10)) as writer:
+        site = AccessLog(app, writer, SecurityLog(), {})
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(site), base_url="http://test") as client:
+            answer = await client.get("/open")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+
+
+def streaming(pieces: asyncio.Queue[str | None]) -> FastAPI:
+    """An application with one live stream: what is put into `pieces`, with the persons and relations that it names."""
+    app = FastAPI()
+
+    async def body() -> AsyncGenerator[str]:
+        while (piece := await pieces.get()) is not None:
+            note_persons(w for w in piece.split() if w.startswith("ref~"))
+            note_relations(w for w in piece.split() if w in {MINE, THEIRS})
+            yield piece
+
+    @app.get("/live")
+    async def live(request: Request) -> Response:
+        request.state.identity = Viewer("anna")
+        return StreamingResponse(body(), media_type="text/event-stream")
+
+    return app
+
+
+class Reader:
+    """One HTTP reader of an ASGI application, which takes an answer piece by piece."""
+
+    def __init__(self, site: Callable[..., Any], path: str) -> None:
+        self.queue = asyncio.Queue[bytes]()
+        self._gone = asyncio.Event()
+        scope: dict[str, Any] = {
+            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": "GET",
+            "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "headers": [],
+            "client": ("127.0.0.1", 1), "server": ("test", 80), "root_path": "",
+        }  # fmt: skip
+        self._task = asyncio.create_task(site(scope, self._receive, self._send))
+
+    async def _receive(self) -> dict[str, Any]:
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body" and message.get("body"):
+            await self.queue.put(message["body"])
+
+    async def next(self) -> bytes:
+        async with asyncio.timeout(10):
+            return await self.queue.get()
+
+    async def ended(self) -> None:
+        """Waits until the application is done with this reader, however it ended."""
+        async with asyncio.timeout(10):
+            await asyncio.wait({self._task})
+        self._task.exception()

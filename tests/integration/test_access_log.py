@@ -1,0 +1,261 @@
+"""The access log in a real PostgreSQL: one dense chain whoever writes, and nothing that is changed unseen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from events.checkpoint import Signer
+from events.errors import Unavailable
+from events.postgres import Connection, connect
+from services.access_log.note import Head, opened
+from services.access_log.record import EVERYBODY, MOST_PERSONS, Record, leaf_of
+from services.access_log.store import append, log
+from services.access_log.verify import verify
+from services.access_log.writer import Writer
+
+AT: Final = datetime(2026, 6, 30, 10, 0, tzinfo=UTC)
+RELATION: Final = "6f1d2f3e-8a53-4b8e-9a56-0d5c3c1f0001"
+PERSON: Final = "ref~0123456789abcdef0123456789abcdef"
+
+
+PAGE: Final = Record(
+    at=AT, event="page", action="R", kind="person", actor="anna", operation="showRelation", outcome="granted",
+    relations=frozenset({RELATION}), persons=frozenset({PERSON}),
+)  # fmt: skip
+
+
+def record(actor: str = "anna", **more: Any) -> Record:
+    return replace(PAGE, actor=actor, **more)
+
+
+def writer_on(url: str, *, within_s: float = 5.0, most_waiting: int = 2_000) -> Writer:
+    return Writer(url, within_s=within_s, most_waiting=most_waiting)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncGenerator[Connection]:
+    conn = await connect(url)
+    try:
+        yield conn
+    finally:
+        await conn.close()
+
+
+async def write(url: str, count: int, actor: str = "anna") -> None:
+    async with aclosing(writer_on(url)) as writer:
+        await asyncio.gather(*(writer.write(record(f"{actor}-{n}")) for n in range(1, count + 1)))
+
+
+async def wait_until(wanted: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await wanted():
+            await asyncio.sleep(0.01)
+
+
+async def test_many_writers_make_one_dense_chain(service_url: str) -> None:
+    """Two replicas, each with hundreds of requests at once: every record there once, none lost, and it verifies."""
+    await asyncio.gather(write(service_url, 400, "a"), write(service_url, 400, "b"))
+    async with connected(service_url) as conn:
+        found = await verify(conn, [])
+        assert (found.differences, found.records, found.last) == ([], 800, 800)
+        actors = {row["actor"] for row in await conn.fetch("SELECT actor FROM access.record")}
+        assert len(actors) == 800
+        commits = await conn.fetchval("SELECT count(DISTINCT xmin::text) FROM access.record")
+    assert commits < 80  # group commit: far fewer transactions than records
+
+
+async def test_a_record_is_on_disk_when_write_returns(service_url: str) -> None:
+    async with aclosing(writer_on(service_url)) as writer, connected(service_url) as conn:
+        await writer.write(record())
+        row = await conn.fetchrow("SELECT * FROM access.record")
+    assert row["about"] == [UUID(RELATION), UUID(hex=PERSON[4:])]
+    assert b'"name":"anna"' in row["entry"]
+
+
+async def test_a_page_about_more_people_than_are_listed_counts_as_about_everybody(service_url: str) -> None:
+    refs = frozenset(f"ref~{n:032x}" for n in range(1, MOST_PERSONS + 2))
+    async with aclosing(writer_on(service_url)) as writer, connected(service_url) as conn:
+        await writer.write(record(persons=refs))
+        about = await conn.fetchval("SELECT about FROM access.record")
+        assert len(about) == MOST_PERSONS + 2
+        assert about[-1] == EVERYBODY
+        assert (await verify(conn, [])).agree
+
+
+async def test_nobody_is_answered_while_the_log_cannot_be_written(service_url: str, owner_url: str) -> None:
+    """The table locked by somebody else: Unavailable in time; released: it goes on by itself."""
+    async with aclosing(writer_on(service_url, within_s=0.3)) as writer, connected(owner_url) as owner:
+        await writer.write(record())
+        async with owner.transaction():
+            await owner.execute("LOCK TABLE access.record IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(Unavailable):
+                await writer.write(record())
+        await writer.write(record("after"))
+        found = await verify(owner, [])
+    assert found.agree
+    assert found.records >= 2
+
+
+async def test_the_queue_is_bounded(service_url: str, owner_url: str) -> None:
+    async with aclosing(writer_on(service_url, most_waiting=10)) as writer, connected(owner_url) as owner:
+        async with owner.transaction():
+            await owner.execute("LOCK TABLE access.record IN ACCESS EXCLUSIVE MODE")
+            writes = [asyncio.create_task(writer.write(record(str(n)))) for n in range(30)]
+            await asyncio.wait(writes, return_when=asyncio.FIRST_COMPLETED)
+        ended = await asyncio.gather(*writes, return_exceptions=True)
+    refused = [e for e in ended if isinstance(e, Unavailable)]
+    assert len(refused) == 20
+    assert len(ended) - len(refused) == 10
+
+
+async def test_a_killed_connection_costs_its_batch_and_nothing_else(service_url: str, owner_url: str) -> None:
+    async with aclosing(writer_on(service_url)) as writer, connected(owner_url) as owner:
+        await writer.write(record())
+        await owner.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE usename = 'relatieboek_service' AND datname = current_database()"
+        )
+
+        async def goes_on() -> bool:
+            try:
+                await writer.write(record("again"))
+            except Unavailable:
+                return False
+            return True
+
+        await wait_until(goes_on)
+        assert (await verify(owner, [])).agree
+
+
+async def test_the_services_may_add_and_read_only(service_url: str) -> None:
+    await write(service_url, 1)
+    async with connected(service_url) as conn:
+        for statement in (
+            "UPDATE access.record SET actor = 'x'", "DELETE FROM access.record", "TRUNCATE access.record",
+            "DELETE FROM access.pruned", "INSERT INTO access.pruned VALUES (1, 1, 1, '', now(), now())",
+            "DELETE FROM access.checkpoint", "UPDATE access.checkpoint SET size = 9", "DROP TABLE access.record",
+        ):  # fmt: skip
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await conn.execute(statement)
+
+
+_COLUMNS: Final = "record 5: the columns by which it is found say something else than the record"
+TAMPERING: Final[dict[str, tuple[list[str], list[str]]]] = {
+    "altered": (
+        [("UPDATE access.record SET entry = replace(encode(entry, 'escape'), 'anna-5', 'piet-5')::bytea"
+         " WHERE position = 5")],
+        ["record 5: altered, moved or put in"],
+    ),
+    "found by something else": (["UPDATE access.record SET actor = 'piet' WHERE position = 5"], [_COLUMNS]),
+    "hidden from a search": (["UPDATE access.record SET about = '{}' WHERE position = 5"], [_COLUMNS]),
+    "removed": (["DELETE FROM access.record WHERE position = 5"], ["record 5: not there"]),
+    "many removed": (["DELETE FROM access.record WHERE position BETWEEN 5 AND 7"], ["record 5 to 7: not there"]),
+    "first removed": (["DELETE FROM access.record WHERE position = 1"], ["record 1: not there"]),
+    "swapped": (
+        [("UPDATE access.record a SET entry = b.entry, actor = b.actor FROM access.record b"
+         " WHERE (a.position, b.position) IN ((5, 7), (7, 5))")],
+        ["record 5: altered, moved or put in", "record 7: altered, moved or put in"],
+    ),
+    "put in": (
+        ["INSERT INTO access.record SELECT 11, at, actor, about, entry, leaf FROM access.record WHERE position = 3"],
+        ["record 11: altered, moved or put in"],
+    ),
+    "moved up after a removal": (
+        ["DELETE FROM access.record WHERE position = 5",
+         "UPDATE access.record SET position = position - 1 WHERE position = 6"],
+        ["record 5: altered, moved or put in", "record 6: not there"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", TAMPERING)
+async def test_what_a_superuser_does_is_found_and_named(service_url: str, owner_url: str, how: str) -> None:
+    await write(service_url, 10)
+    statements, named = TAMPERING[how]
+    async with connected(owner_url) as owner:
+        assert (await verify(owner, [])).agree
+        for statement in statements:
+            await owner.execute(statement)
+        assert (await verify(owner, [])).differences == named
+
+
+async def test_what_was_signed_shows_a_log_that_was_rewritten_or_cut_off(service_url: str, owner_url: str) -> None:
+    """Every hash made to fit again, and the end cut off: only a head that was signed before tells."""
+    signer = Signer("test/notary", b"\x07" * 32)
+    await write(service_url, 4)
+    async with connected(owner_url) as owner:
+        heads = [await _signed(owner, signer)]
+        await write(service_url, 4)
+        heads.append(await _signed(owner, signer))
+        assert (await verify(owner, heads)).agree
+
+        rows = await owner.fetch("SELECT position, entry, leaf FROM access.record ORDER BY position")
+        leaf = bytes(rows[4]["leaf"])
+        for row in rows[5:]:
+            entry = bytes(row["entry"]).replace(b"anna", b"kees")
+            leaf = leaf_of(row["position"], leaf, entry)
+            await owner.execute(
+                "UPDATE access.record SET entry = $2, leaf = $3, actor = replace(actor, 'anna', 'kees')"
+                " WHERE position = $1", row["position"], entry, leaf,
+            )  # fmt: skip
+        assert (await verify(owner, [])).agree
+        wrong = "signed head of 8 records: records after 4 up to 8 are not those signed"
+        assert (await verify(owner, heads)).differences == [wrong]
+        await owner.execute("DELETE FROM access.record WHERE position > 5")
+        gone = "signed head of 8 records: the log ends at 5; records after it are gone"
+        assert (await verify(owner, heads)).differences == [gone]
+
+
+async def _signed(conn: Connection, signer: Signer) -> Head:
+    row = await conn.fetchrow("SELECT position, leaf FROM access.record ORDER BY position DESC LIMIT 1")
+    note = signer.sign_text(Head("relatieboek/x/access-log", row["position"], bytes(row["leaf"])).text())
+    await conn.execute("INSERT INTO access.checkpoint (size, note) VALUES ($1, $2)", row["position"], note)
+    return opened(note, [signer.verifier])
+
+
+async def test_pruning_takes_whole_old_months_and_leaves_what_can_be_verified(service_url: str, owner_url: str) -> None:
+    now = datetime.now(UTC)
+    signer = Signer("test/notary", b"\x07" * 32)
+    old = now - timedelta(days=366 * 6)
+    async with connected(service_url) as conn, connected(owner_url) as owner:
+        for at in (old, old + timedelta(days=40), now - timedelta(days=400), now):
+            await log(service_url, record(at=at), within_s=5)
+            await _signed(owner, signer)
+        heads = [opened(r["note"], [signer.verifier]) for r in await owner.fetch("SELECT note FROM access.checkpoint")]
+        assert await conn.fetchval("SELECT access.prune(60)") == 2
+        assert await conn.fetchval("SELECT access.prune(60)") == 0
+        found = await verify(conn, heads)
+        assert (found.differences, found.records, found.pruned, found.last) == ([], 2, 2, 4)
+        await log(service_url, record(), within_s=5)
+        assert (await verify(conn, heads)).last == 5
+        for months in ("11", "NULL"):
+            with pytest.raises(asyncpg.RaiseError):
+                await conn.execute(f"SELECT access.prune({months})")
+        # Whoever removes more, and writes a stub for it, cannot make it join on what was signed.
+        await owner.execute("UPDATE access.pruned SET leaf = sha256('x')")
+        assert (
+            "signed head of 2 records: records after 0 up to 2 are not those signed"
+            in (await verify(conn, heads)).differences
+        )
+
+
+async def test_what_was_not_signed_is_not_pruned(service_url: str) -> None:
+    await log(service_url, record(at=AT - timedelta(days=366 * 6)), within_s=5)
+    async with connected(service_url) as conn:
+        assert await conn.fetchval("SELECT access.prune(60)") == 0
+
+
+async def test_all_pruned_but_the_last_goes_on(service_url: str) -> None:
+    async with connected(service_url) as conn:
+        await append(conn, [])
+        await write(service_url, 3, str(uuid4()))
+        assert (await verify(conn, [])).last == 3
