@@ -161,6 +161,10 @@ department = Table(
     Column("nkey", Text),
     Column("created_at", _instant, nullable=False),
     Column("revoked_at", _instant),
+    Column("owner", Text, comment="who answers for it: a function or an address, not a person's name"),
+    Column("token_prefix", Text, comment="the start of the token, to know it by"),
+    Column("expires_at", _instant, comment="from when on the token opens nothing; null: never"),
+    Column("last_used_at", _instant, comment="of the token, at most a minute behind"),
 )
 
 viewer = Table(

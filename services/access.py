@@ -1,7 +1,8 @@
 """Who is asking: tokens become departments or viewers.
 
 A token is at least 128 random bits, so its plain SHA-256 is stored and no slow hash is needed. All hashes are compared,
-each in constant time, whoever asks: the answer's time says nothing about which token came close.
+each in constant time, whoever asks: the answer's time says nothing about which token came close. An expired token is
+nobody's from that very instant; a revoked one within MAX_AGE_S, for which `department revoke` waits.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import hashlib
 import hmac
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events import tables
@@ -22,6 +24,7 @@ from projections.viewer import EVERYTHING, Viewer, of_team
 # How long a revoked token may still work, at most.
 MAX_AGE_S: Final = 1.0
 NEW_WITHIN_S: Final = 0.1
+_USE_NOTED_EVERY_S: Final = 60.0
 MAX_TOKEN_CHARS: Final = 512
 
 
@@ -32,6 +35,7 @@ class Publisher:
     name: str
     sources: tuple[str, ...]
     types: tuple[str, ...]
+    expires_at: datetime | None = None
 
 
 Identity = Publisher | Viewer
@@ -51,9 +55,19 @@ class Access:
         self._known: list[tuple[bytes, Identity]] = []
         self._read_at: float | None = None
         self._reading = asyncio.Lock()
+        self._use_noted_at: dict[str, float] = {}
 
     async def identify(self, token: str) -> Identity | None:
         """Whose token this is, or None. Raises a database error when the engine is out: nobody gets in unseen."""
+        found = await self._whose(token)
+        if not isinstance(found, Publisher):
+            return found
+        if found.expires_at is not None and found.expires_at <= datetime.now(UTC):
+            return None
+        await self._note_use(found.name)
+        return found
+
+    async def _whose(self, token: str) -> Identity | None:
         if not token or len(token) > MAX_TOKEN_CHARS:
             return None
         given = digest(token)
@@ -65,6 +79,15 @@ class Access:
         if self._read_at is not None:
             await asyncio.sleep(max(0.0, self._read_at + new_within_s - time.monotonic()))
         return _find(await self._identities(new_within_s), given)
+
+    async def _note_use(self, department: str) -> None:
+        now = time.monotonic()
+        if now - self._use_noted_at.get(department, float("-inf")) < _USE_NOTED_EVERY_S:
+            return
+        self._use_noted_at[department] = now
+        t = tables.department
+        async with self._engine.begin() as conn:
+            await conn.execute(update(t).where(t.c.name == department).values(last_used_at=func.now()))
 
     async def _identities(self, max_age_s: float) -> list[tuple[bytes, Identity]]:
         if not self._fresh(max_age_s):
@@ -82,7 +105,7 @@ class Access:
         departments = select(tables.department).where(tables.department.c.revoked_at.is_(None))
         async with self._engine.connect() as conn:
             known: list[tuple[bytes, Identity]] = [
-                (bytes(r.token_hash), Publisher(r.name, tuple(r.sources), tuple(r.types)))
+                (bytes(r.token_hash), Publisher(r.name, tuple(r.sources), tuple(r.types), r.expires_at))
                 for r in await conn.execute(departments)
             ]
             known += [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any, Final
 
 import orjson
 import structlog
 from faststream.nats import NatsBroker
-from faststream.nats.security import NatsNKey
+from faststream.nats.security import NatsNKey, NatsSecurity
 from nats.aio.client import Client
 from nats.errors import AuthorizationError, ConnectionClosedError, ConnectionReconnectingError
 from opentelemetry.sdk.trace import TracerProvider
@@ -21,6 +22,7 @@ from events.errors import SetupError
 from services.answering import AnswerFailures
 from services.settings import Settings
 from services.telemetry import brief, make_registry, make_tracer_provider, metrics_middleware, tracing_middleware
+from services.tls import give_up, nats_options
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +45,8 @@ class Broker(NatsBroker):
             # During a first connection the client tells a refusal as a plain error with the server's words.
             if self._first and ("authorization violation" in str(error).lower()):
                 raise AuthorizationError from error
+            if self._first and isinstance(error, ssl.SSLCertVerificationError):
+                raise SetupError("Het certificaat van NATS klopt niet. Kijk naar RELATIEBOEK_CA.") from error
             log.warning("NATS connection", reason=brief(error))
 
         return report
@@ -52,7 +56,7 @@ class Broker(NatsBroker):
         try:
             await client.connect(**self._connection_kwargs)
         except BaseException:  # refused, or told to stop while waiting: nobody else knows of this client
-            await client.close()
+            await give_up(client)
             raise
         self._first = False
         self.config.connect(client)
@@ -105,7 +109,7 @@ def make_broker(
     return Broker(
         settings.nats_url.split(",") if settings.nats_url else "nats://127.0.0.1:4222",
         name=f"relatieboek-{name}",
-        security=NatsNKey.from_seed(seed) if seed else None,
+        security=_security(settings, seed),
         max_reconnect_attempts=-1,
         reconnect_time_wait=_RECONNECT_EVERY_S,
         inbox_prefix="_INBOX_service",
@@ -124,6 +128,14 @@ def make_broker(
         specification_url="nats://nats:4222",
         description="Relatieboek's NATS server",
     )
+
+
+def _security(settings: Settings, seed: str | None) -> NatsSecurity | None:
+    tls = nats_options(settings.nats_url, settings.ca)
+    how: dict[str, Any] = {"ssl_context": tls["tls"], "tls_handshake_first": True} if tls else {}
+    if seed:
+        return NatsNKey.from_seed(seed, **how)
+    return NatsSecurity(**how) if how else None
 
 
 def nats_connected(broker: NatsBroker) -> bool:

@@ -24,6 +24,7 @@ from services.embedded.nats import Keys, new_seed, public_key, render_config
 from services.embedded.registration import department_keys, ensure_viewers
 from services.migrate import migrate as upgrade
 from services.settings import Settings, load
+from services.tls import server_blocks
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -40,6 +41,7 @@ _SECRETS: Final = {
 }
 
 Servers = Annotated[int, typer.Option(min=1, max=5, help="How many NATS servers there are.")]
+Tls = Annotated[str, typer.Option(help="Where each server finds server.pem, server.key and ca.pem; empty: no TLS.")]
 Routes = Annotated[str, typer.Option(help="Addresses of their routes, with commas; empty: nats-1, nats-2 …")]
 
 
@@ -52,20 +54,25 @@ def fill(example: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def configuration(keys: Keys, departments: dict[str, str], server: int, servers: int, routes: str = "") -> str:
-    """The configuration of one server of `servers`, as it runs in a container."""
+def configuration(
+    keys: Keys, departments: dict[str, str], server: int, servers: int, routes: str = "", tls: str = ""
+) -> str:
+    """The configuration of one server of `servers`, as it runs in a container; with TLS when its files have a place."""
+    clients, between = server_blocks(tls) if tls else (None, None)
     cluster: dict[str, Any] | None = None
     if servers > 1:
         known = routes.split(",") if routes else [f"nats://nats-{n}:6222" for n in range(1, servers + 1)]
         cluster = {"name": "relatieboek", "listen": "0.0.0.0:6222", "routes": known}
+        if between:
+            cluster["tls"] = between
     return render_config(
         keys, departments, store_dir="/data/jetstream", max_file=_MOST_BYTES, host="0.0.0.0",  # noqa: S104  in a container
-        cluster=cluster, server_name=f"nats-{server}",
+        cluster=cluster, server_name=f"nats-{server}", tls=clients,
     )  # fmt: skip
 
 
 @app.command()
-def new(directory: Path = Path(), servers: Servers = 1, routes: Routes = "") -> None:
+def new(directory: Path = Path(), servers: Servers = 1, routes: Routes = "", tls: Tls = "") -> None:
     """Writes .env with fresh secrets (never over an existing one) and the NATS configuration that belongs to it."""
     env, target = directory / ".env", directory / "var" / "containers"
     if env.exists():
@@ -77,13 +84,13 @@ def new(directory: Path = Path(), servers: Servers = 1, routes: Routes = "") -> 
     target.mkdir(parents=True, exist_ok=True)
     for server in range(1, servers + 1):
         name = "nats.conf" if servers == 1 else f"nats-{server}.conf"
-        write_atomically(target / name, configuration(keys, {}, server, servers, routes), mode=0o644)
+        write_atomically(target / name, configuration(keys, {}, server, servers, routes, tls), mode=0o644)
     write_atomically(env, text, mode=0o600)
     typer.echo(f"Gemaakt: {env} (geheim) en {target}/nats*.conf. Nu: docker compose up --build --wait")
 
 
 @app.command()
-def nats_config(server: int = 1, servers: Servers = 1, routes: Routes = "") -> None:
+def nats_config(server: int = 1, servers: Servers = 1, routes: Routes = "", tls: Tls = "") -> None:
     """Prints the NATS configuration with every department that has access; reload with SIGHUP afterwards."""
     settings = load()
 
@@ -95,7 +102,8 @@ def nats_config(server: int = 1, servers: Servers = 1, routes: Routes = "") -> N
         finally:
             await engine.dispose()
 
-    typer.echo(configuration(_keys(settings), asyncio.run(departments()), server, servers, routes), nl=False)
+    made = configuration(_keys(settings), asyncio.run(departments()), server, servers, routes, tls)
+    typer.echo(made, nl=False)
 
 
 def _keys(settings: Settings) -> Keys:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from events.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
+    from pathlib import Path
 
 
 class _Server(uvicorn.Server):
@@ -36,12 +38,24 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def listening(app: Any, host: str, port: int) -> AsyncGenerator[int]:
-    """Serves an ASGI app while the block runs; yields the port. Open requests get 5 seconds to end."""
-    sock = bind(host, port)
+async def listening(
+    app: Any, host: str, port: int, *, cert: Path | None = None, key: Path | None = None
+) -> AsyncGenerator[int]:
+    """Serves an ASGI app while the block runs; yields the port. Open requests get 5 seconds to end.
+
+    With a certificate it speaks TLS 1.3 only. Raises SetupError when port or certificate cannot be used.
+    """
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=5
-    )
+        app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=5,
+        ssl_certfile=cert, ssl_keyfile=key,
+    )  # fmt: skip
+    try:
+        config.load()
+    except OSError as error:
+        raise SetupError(f"RELATIEBOEK_TLS_CERT of _KEY is niet te gebruiken ({type(error).__name__})") from error
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+    sock = bind(host, port)
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]), name="http")
     try:

@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from nats.aio.client import Client
 
 from events.errors import FieldError, SetupError, Unavailable
 from events.verdict import Verdict, problem
+from services.tls import give_up, nats_options
 
 MAX_EVENT_BYTES: Final = 64 * 1024
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024 - 1024
@@ -80,6 +82,7 @@ class Login:
     inbox_prefix: str | None = None
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    ca: Path | None = None
 
 
 @asynccontextmanager
@@ -124,6 +127,7 @@ async def _connect(login: Login) -> Client:
         given["nkeys_seed_str"] = login.nkey_seed
     elif login.user:
         given |= {"user": login.user, "password": login.password}
+    given |= nats_options(login.url, login.ca)
     refused: list[Exception] = []
 
     async def on_error(error: Exception) -> None:
@@ -145,6 +149,7 @@ async def _connect(login: Login) -> Client:
         if not attempt.done():
             attempt.cancel()
             await asyncio.gather(attempt, return_exceptions=True)
+            await give_up(client)
     return client
 
 

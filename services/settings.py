@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events.errors import SetupError
@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=1, le=65535)
     host: str = "127.0.0.1"
     replicas: Annotated[Literal[1, 3, 5], BeforeValidator(int)] = 1  # of every stream; 3 on a cluster
+    tls_cert: Path | None = None  # PEM: certificate (with its chain) of page and API; without it they speak plain HTTP
+    tls_key: Path | None = None  # PEM: its private key
+    ca: Path | None = None  # PEM: who signs the certificates of NATS (tls://) and of the API; else the system's list
     nats_port: int = Field(default=4222, ge=1, le=65535)
     http_port: int | None = Field(
         default=None, ge=1, le=65535
@@ -159,8 +162,9 @@ class Settings(BaseSettings):
     @field_validator("nats_url")
     @classmethod
     def _nats(cls, url: str) -> str:
-        if url and not url.startswith(("nats://", "tls://")):
-            raise ValueError("must start with nats:// or tls://")
+        schemes = {one.partition("://")[0] for one in url.split(",")}
+        if url and schemes not in ({"nats"}, {"tls"}):
+            raise ValueError("must start with nats:// or tls://, all servers with the same")
         return url
 
     @field_validator("clock")
@@ -188,6 +192,16 @@ class Settings(BaseSettings):
         if seed is not None and not seed.get_secret_value().startswith("SU"):
             raise ValueError("must be the nkey seed of a user (SU…)")
         return seed
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("RELATIEBOEK_TLS_CERT and RELATIEBOEK_TLS_KEY go together")
+        return self
+
+    @property
+    def http_scheme(self) -> str:
+        return "https" if self.tls_cert else "http"
 
     @property
     def lookup_key_bytes(self) -> bytes:

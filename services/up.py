@@ -64,7 +64,7 @@ class _Plan:
 
 def address(settings: Settings) -> str:
     """Where the page and the API are."""
-    return f"http://{settings.host}:{settings.port}"
+    return f"{settings.http_scheme}://{settings.host}:{settings.port}"
 
 
 async def up(
@@ -263,7 +263,7 @@ async def _wait_ready(own: Settings, report: Report) -> None:
     seed = own.nats_seed.get_secret_value() if own.nats_seed else None
     while waiting:
         try:
-            async with signed_in(own.nats_url, seed) as client:
+            async with signed_in(own.nats_url, seed, ca=own.ca) as client:
                 while waiting:
                     for name in list(waiting):
                         try:

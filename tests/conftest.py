@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -164,9 +165,9 @@ def department(settings: Settings) -> AddDepartment:
     Without `sources` it gets `urn:nld:oin:<20 zeros>:systeem:<name>`, without `types` everything.
     """
 
-    async def add(name: str, sources: Sequence[str] | None = None, types: Sequence[str] = ("*",)) -> Added:
+    async def add(name: str, sources: Sequence[str] | None = None, types: Sequence[str] = ("*",), **more: Any) -> Added:
         return await add_department(
-            settings, name, sources or [f"urn:nld:oin:{settings.institution}:systeem:{name}"], types
+            settings, name, sources or [f"urn:nld:oin:{settings.institution}:systeem:{name}"], types, **more
         )
 
     return add

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from services.embedded import credentials as store
 from services.embedded.registration import ensure_viewers
 from services.settings import SERVICES, Settings, as_environment
+from services.tls import client_context
 
 ROOT: Final = Path(__file__).parent.parent
 STARTED_WITHIN_S: Final = 60.0
@@ -68,7 +69,11 @@ async def running(settings: Settings, services: Sequence[str] = SERVICES) -> Asy
     processes: dict[str, subprocess.Popen[bytes]] = {}
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.port}", timeout=30)
+            httpx.AsyncClient(
+                base_url=f"{settings.http_scheme}://127.0.0.1:{settings.port}",
+                timeout=30,
+                verify=client_context(settings.ca) if settings.tls_cert else True,
+            )
         )
         book = Book(settings, client, processes)
         client.headers["Authorization"] = f"Bearer {(await book.viewers())['all']}"

@@ -48,7 +48,8 @@ async def serving(context: Context) -> AsyncGenerator[None]:
     await waits.listen(bus)
     site = build(parts)
     _collect_rarely()
-    async with aclosing(access_log), listening(site, settings.host, settings.port):
+    http = listening(site, settings.host, settings.port, cert=settings.tls_cert, key=settings.tls_key)
+    async with aclosing(access_log), http:
         context.state.set("ready")
         context.run(tell_operations(context.engine, bus), name="ops")
         try:

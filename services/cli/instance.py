@@ -15,6 +15,7 @@ from services.embedded.credentials import Credentials
 from services.embedded.datadir import holder
 from services.send import Login
 from services.settings import Settings, load
+from services.tls import client_context
 
 VIEWER: Final = "all"
 _READ_S: Final = 30.0
@@ -31,7 +32,7 @@ class Instance:
     def url(self) -> str:
         """Where the API is: as set, else as a running `up` says, else where one would be."""
         settings = self.settings
-        return settings.url or holder(settings.data_dir) or f"http://{settings.host}:{settings.port}"
+        return settings.url or holder(settings.data_dir) or f"{settings.http_scheme}://{settings.host}:{settings.port}"
 
     def get(self, path: str, **params: Any) -> Any:
         """One JSON document over HTTP, with the token of the viewer who sees everything.
@@ -45,7 +46,9 @@ class Instance:
                 "aan met --data-dir, of zet RELATIEBOEK_URL en RELATIEBOEK_VIEWER_TOKEN."
             )
         asked = {k: v for k, v in params.items() if v is not None}
-        with httpx.Client(base_url=self.url, timeout=_READ_S, headers={"Authorization": f"Bearer {token}"}) as client:
+        verify = client_context(self.settings.ca) if self.url.startswith("https://") else True
+        bearer = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=self.url, timeout=_READ_S, headers=bearer, verify=verify) as client:
             answer = client.get(path, params=asked)
         if answer.is_success:
             return answer.json()
@@ -64,14 +67,17 @@ class Instance:
             raise SetupError("Waar is NATS? Start `relatieboek up`, of geef --url nats://… of NATS_URL.")
         seed = _plain(self.settings.department_nats_seed)
         if seed is not None:
-            return Login(address, department, seed, self.settings.department_inbox_prefix or None)
+            prefix = self.settings.department_inbox_prefix or None
+            return Login(address, department, seed, prefix, ca=self.settings.ca)
         if department not in known:
             raise SetupError(
                 f"Afdeling {department} heeft hier geen sleutel. Maak haar met `relatieboek department add`, of "
                 "zet RELATIEBOEK_DEPARTMENT_NATS_SEED."
             )
         entry = known[department]
-        return Login(address, department, entry.nkey_seed, entry.inbox_prefix, entry.user, entry.password)
+        return Login(
+            address, department, entry.nkey_seed, entry.inbox_prefix, entry.user, entry.password, self.settings.ca
+        )
 
     def complete(self) -> Settings:
         """Settings with the addresses and keys of both engines. Raises SetupError when they are not to be found."""

@@ -175,7 +175,7 @@ def as_user(settings: Settings, seed: Any) -> Any:
     """A NATS connection as one of the book's own users; its errors become ours."""
     from services.embedded.doors import signed_in
 
-    return signed_in(settings.nats_url, seed.get_secret_value() if seed else None)
+    return signed_in(settings.nats_url, seed.get_secret_value() if seed else None, ca=settings.ca)
 
 
 def document(report: Any) -> dict[str, Any]:

@@ -131,7 +131,9 @@ async def load(settings: Settings, report: Report) -> None:
                 f"Afdeling {department} van de demo heeft hier geen sleutel. Begin met een lege map (--data-dir)."
             )
         entry = entries[department]
-        login = Login(settings.nats_url, department, entry.nkey_seed, entry.inbox_prefix, entry.user, entry.password)
+        login = Login(
+            settings.nats_url, department, entry.nkey_seed, entry.inbox_prefix, entry.user, entry.password, settings.ca
+        )
         async with connected(login) as request:
             # One array at a time: each event finds what it names, and the same load gives the same positions.
             await send(map(json_line, events), request, on_verdicts, in_flight=1)

@@ -93,6 +93,10 @@ class Credentials(_Part):
         entries = {**self.nats.departments, name: nats}
         return self.model_copy(update={"http": http, "nats": self.nats.model_copy(update={"departments": entries})})
 
+    def with_token(self, name: str, token: str) -> Self:
+        http = self.http.model_copy(update={"departments": {**self.http.departments, name: token}})
+        return self.model_copy(update={"http": http})
+
     def without_department(self, name: str) -> Self:
         tokens = {k: v for k, v in self.http.departments.items() if k != name}
         entries = {k: v for k, v in self.nats.departments.items() if k != name}
@@ -108,6 +112,11 @@ class Credentials(_Part):
 def new_token(name: str) -> str:
     """An HTTP token: 256 random bits behind a prefix that tells a leak scanner whose it is."""
     return f"rb_{name}_{secrets.token_urlsafe(32)}"
+
+
+def visible_prefix(name: str, token: str) -> str:
+    """What of a token may be kept and shown, to know it by: six of its 43 random characters."""
+    return token[: len(f"rb_{name}_") + 6]
 
 
 def read(path: Path) -> Credentials | None:

@@ -16,6 +16,7 @@ from events.errors import SetupError, Unavailable
 from events.stream import Stream
 from services.embedded.nats import API_PREFIX, inbox_prefix, reload
 from services.settings import Settings
+from services.tls import give_up, nats_options
 
 _CONNECT_S: Final = 5.0
 _RELOADS: Final = 6
@@ -28,7 +29,7 @@ async def _silent(_: Exception) -> None:
 
 @asynccontextmanager
 async def signed_in(
-    url: str, seed: str | None, *, prefix: str = "_INBOX", within_s: float = _CONNECT_S
+    url: str, seed: str | None, *, prefix: str = "_INBOX", within_s: float = _CONNECT_S, ca: Path | None = None
 ) -> AsyncGenerator[Client]:
     """A NATS connection for a short errand; it does not reconnect. Raises Unavailable when there is none to be had."""
     client = Client()
@@ -37,9 +38,10 @@ async def signed_in(
             await client.connect(
                 servers=url.split(","), nkeys_seed_str=seed, inbox_prefix=prefix, error_cb=_silent,
                 allow_reconnect=False, max_reconnect_attempts=0, connect_timeout=2, name="relatieboek",
+                **nats_options(url, ca),
             )  # fmt: skip
     except _REFUSALS as error:
-        await client.close()
+        await give_up(client)
         raise Unavailable("NATS") from error
     try:
         yield client
@@ -50,14 +52,15 @@ async def signed_in(
 async def open_doors(settings: Settings, departments: Iterable[str]) -> None:
     """Makes inbox, verdict stream and its pull consumer `<department>` for each; idempotent. Raises Unavailable."""
     seed = settings.operations_nats_seed or settings.nats_seed
-    async with signed_in(settings.nats_url, seed.get_secret_value() if seed else None) as client:
+    async with signed_in(settings.nats_url, seed.get_secret_value() if seed else None, ca=settings.ca) as client:
         stream = Stream(client, replicas=settings.replicas)
         for name in departments:
             await stream.ensure_department(name)
 
 
-async def reload_until(directory: Path, url: str, seeds: dict[str, str]) -> None:
-    """Lets the server on `directory` read its configuration until these departments (name → seed) are served.
+async def reload_until(directory: Path, url: str, seeds: dict[str, str], *, gone: str | None = None) -> None:
+    """Lets the server on `directory` read its configuration until these departments (name → seed) are served, and the
+    seed `gone` is refused.
 
     nats-server 2.15.1 takes a new account at the first reload, but ties its imports to the exporting account as it was
     before; the next reload mends that. Connections of others stay. Does nothing when no server runs.
@@ -66,9 +69,21 @@ async def reload_until(directory: Path, url: str, seeds: dict[str, str]) -> None
         if not reload(directory):
             return
         served = [await _served(url, seed, name) for name, seed in seeds.items()]
-        if all(served):
+        if all(served) and (gone is None or await _refused(url, gone)):
             return
-    raise SetupError("NATS neemt de nieuwe instellingen niet over. Herstart Relatieboek; de afdeling werkt dan.")
+    raise SetupError("NATS neemt de nieuwe instellingen niet over. Herstart Relatieboek; dan gelden ze.")
+
+
+async def _refused(url: str, seed: str) -> bool:
+    until = asyncio.get_running_loop().time() + _CONNECT_S
+    while asyncio.get_running_loop().time() < until:
+        try:
+            async with signed_in(url, seed, within_s=1):
+                await asyncio.sleep(0.02)  # the server has not come to the new configuration yet
+        except Unavailable as error:
+            if "authorization violation" in str(error.__cause__).lower():
+                return True
+    return False
 
 
 async def _served(url: str, seed: str, name: str) -> bool:

@@ -156,6 +156,7 @@ def render_config(
     pid_file: str | None = None,
     cluster: Mapping[str, Any] | None = None,
     server_name: str | None = None,
+    tls: Mapping[str, Any] | None = None,
 ) -> str:
     """A nats-server configuration (JSON, which it reads). The same for the embedded server, containers and a cluster.
 
@@ -173,6 +174,8 @@ def render_config(
         config["server_name"] = server_name
     if cluster is not None:
         config["cluster"] = dict(cluster)
+    if tls is not None:
+        config["tls"] = dict(tls)
     return json.dumps(config, indent=1) + "\n"
 
 

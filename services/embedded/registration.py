@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from events import tables
 from events.envelope import SOURCE_FORM
 from events.errors import NotFound, SetupError, Unavailable
-from services.access import digest
+from services.access import MAX_AGE_S, digest
 from services.embedded import credentials as store
-from services.embedded.credentials import Credentials, NatsEntry, new_token
+from services.embedded.credentials import Credentials, NatsEntry, new_token, visible_prefix
 from services.embedded.datadir import DataDir
 from services.embedded.doors import open_doors, reload_until
 from services.embedded.nats import (
@@ -33,15 +34,23 @@ from services.settings import Settings
 
 RESERVED: Final = "relatieboek"
 EVERYTHING: Final = "all"
+# What api and intake know of departments is at most this old (services.access, services.intake.departments), and a
+# reading that began just before the change may end just after it.
+ENDED_WITHIN_S: Final = MAX_AGE_S + 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A department to be: `sources` are whole CloudEvents sources, `types` globs of `<family>.<event>`."""
+    """A department to be: `sources` are whole CloudEvents sources, `types` globs of `<family>.<event>`.
+
+    `owner` is who answers for it. From `expires_at` on its HTTP token opens nothing; None: never.
+    """
 
     name: str
     sources: Sequence[str]
     types: Sequence[str]
+    owner: str | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +70,12 @@ class Added:
         return out | ({"nats_config": dict(self.nats_config)} if self.nats_config else {})
 
 
-async def add_department(settings: Settings, name: str, sources: Sequence[str], types: Sequence[str]) -> Added:
+async def add_department(
+    settings: Settings, name: str, sources: Sequence[str], types: Sequence[str], *, owner: str | None = None,
+    expires_at: datetime | None = None,
+) -> Added:  # fmt: skip
     """Registers one department; see `add_departments`."""
-    return (await add_departments(settings, [Wanted(name, sources, types)]))[0]
+    return (await add_departments(settings, [Wanted(name, sources, types, owner, expires_at)]))[0]
 
 
 async def add_departments(settings: Settings, wanted: Sequence[Wanted]) -> list[Added]:
@@ -123,8 +135,32 @@ async def ensure_departments(settings: Settings, wanted: Sequence[Wanted]) -> li
     return await add_departments(settings, missing)
 
 
+async def renew_token(settings: Settings, name: str, *, expires_at: datetime | None = None) -> str:
+    """A new HTTP token for a department, in place of the one before. Its NATS key stays. Raises NotFound."""
+    token = new_token(name)
+    t = tables.department
+    engine = create_async_engine(settings.database_url, hide_parameters=True)
+    try:
+        async with engine.begin() as conn:
+            done = await conn.execute(
+                update(t).where(t.c.name == name, t.c.revoked_at.is_(None)).values(**_key(name, token, expires_at))
+            )
+    finally:
+        await engine.dispose()
+    if done.rowcount == 0:
+        raise NotFound(f"Er is geen afdeling {name} met toegang.")
+    if _managed(settings):
+        store.update(settings.credentials_path, lambda c: c.with_token(name, token))
+    await asyncio.sleep(ENDED_WITHIN_S)
+    return token
+
+
 async def revoke_department(settings: Settings, name: str) -> None:
-    """Ends a department's access at every door (within a second or so). Its events stay. Raises NotFound."""
+    """Ends a department's access. When this returns it opens nothing any more: no HTTP, no NATS request, no inbox.
+
+    Its events stay. A NATS server that is not this data directory's own still knows its key until its configuration is
+    made anew and reloaded; the book takes nothing from it all the same. Raises NotFound.
+    """
     t = tables.department
     engine = create_async_engine(settings.database_url, hide_parameters=True)
     try:
@@ -134,12 +170,14 @@ async def revoke_department(settings: Settings, name: str) -> None:
             )
         if done.rowcount == 0:
             raise NotFound(f"Er is geen afdeling {name} met toegang.")
+        entry = (store.read(settings.credentials_path) or Credentials()).nats.departments.get(name)
         if _managed(settings):
             store.update(settings.credentials_path, lambda c: c.without_department(name))
         if _embedded(settings):
-            await _reconfigure(settings, engine, {})
+            await _reconfigure(settings, engine, {}, gone=entry.nkey_seed if entry else None)
     finally:
         await engine.dispose()
+    await asyncio.sleep(ENDED_WITHIN_S)
 
 
 async def ensure_viewers(settings: Settings, engine: AsyncEngine, *, again: bool = False) -> list[str]:
@@ -195,11 +233,19 @@ def _check(one: Wanted) -> None:
             )
 
 
+def _key(name: str, token: str, expires_at: datetime | None) -> dict[str, Any]:
+    """What the database keeps of an HTTP token: nothing that opens anything."""
+    return {
+        "token_hash": digest(token), "token_prefix": visible_prefix(name, token), "expires_at": expires_at,
+        "last_used_at": None,
+    }  # fmt: skip
+
+
 async def _insert(conn: AsyncConnection, one: Wanted, token: str, key: str) -> None:
     t = tables.department
     row = {
-        "sources": list(one.sources), "types": list(one.types), "token_hash": digest(token), "nkey": key,
-        "created_at": datetime.now(UTC), "revoked_at": None,
+        "sources": list(one.sources), "types": list(one.types), "nkey": key, "owner": one.owner,
+        "created_at": datetime.now(UTC), "revoked_at": None, **_key(one.name, token, one.expires_at),
     }  # fmt: skip
     statement = insert(t).values(name=one.name, **row)
     again = statement.on_conflict_do_update(index_elements=["name"], set_=row, where=t.c.revoked_at.is_not(None))
@@ -234,14 +280,16 @@ def _embedded(settings: Settings) -> bool:
     return _managed(settings) and held is not None and held.internal is not None and held.internal.nats_port is not None
 
 
-async def _reconfigure(settings: Settings, engine: AsyncEngine, seeds: dict[str, str]) -> None:
+async def _reconfigure(
+    settings: Settings, engine: AsyncEngine, seeds: dict[str, str], *, gone: str | None = None
+) -> None:
     held = store.read(settings.credentials_path) or Credentials()
     async with engine.connect() as conn:
         keys = await department_keys(conn)
     where = DataDir.at(settings.data_dir)
     port = int(settings.nats_url.rpartition(":")[2])
     Nats(where.nats, where.log("nats"), port).configure(book_keys(held), keys)
-    await reload_until(where.nats, settings.nats_url, seeds)
+    await reload_until(where.nats, settings.nats_url, seeds, gone=gone)
 
 
 def _snippet(name: str, key: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from services.intake.desk import Desk
 from services.intake.doors import Inboxes, open_submit, send_outbox
 from services.intake.keeping import keep
 from services.settings import Settings
+from services.tls import nats_options
 from services.wiring import Context, Register, Setup, run_service
 
 log = structlog.get_logger(__name__)
@@ -57,7 +58,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
             (settings.nats_url or "nats://127.0.0.1:4222").split(","), name="relatieboek-relay",
             max_reconnect_attempts=-1,
             reconnect_time_wait=1, nkeys_seed_str=seed.get_secret_value() if seed else None,
-            inbox_prefix="_INBOX_relay", pending_size=16 << 20,
+            inbox_prefix="_INBOX_relay", pending_size=16 << 20, **nats_options(settings.nats_url, settings.ca),
         )  # fmt: skip
         if settings.clock is not None and settings.up_pid is None:  # `up` has set it before any service started
             async with context.engine.begin() as conn:
