@@ -11,22 +11,22 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from time import perf_counter
 from typing import Any
 
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.nats.security import NatsNKey
-from sqlalchemy import Table, select, tuple_
+from sqlalchemy import ColumnElement, Table, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from benchmarks.peer_tables import RELATION_VIEW, make_tables, tables_in
+from benchmarks.peer_tables import PeerRows, failing, folding, make_tables, tables_in
 from events.feed import VERSION_HEADER
 from events.recorded import Recorded, decode
 from events.stream import STREAM
-from projections.rows import MemoryRows, One, RowKey
+from projections.rows import Need, One, RowKey
 from services.settings import Settings, load
 
 _TABLES = tables_in("peer_batch")
@@ -43,28 +43,32 @@ def _upsert(table: Table) -> Any:
 _UPSERTS = {name: _upsert(table) for name, table in _TABLES.items()}
 
 
-async def _load(conn: AsyncConnection, rows: MemoryRows, events: Sequence[Recorded]) -> None:
+async def _load(conn: AsyncConnection, rows: PeerRows, needs: Iterable[Need]) -> None:
     wanted: dict[str, set[RowKey]] = {}
-    for event in events:
-        for need in RELATION_VIEW.needs(event):
-            assert isinstance(need, One)
+    groups: dict[str, set[Any]] = {}
+    for need in needs:
+        if isinstance(need, One):
             wanted.setdefault(need.table, set()).add(need.key)
+        else:
+            groups.setdefault(need.table, set()).add(need.value)
+    for name, values in groups.items():
+        first = next(iter(_TABLES[name].primary_key.columns))
+        await _load_where(conn, rows, name, first.in_(list(values)))
     for name, keys in wanted.items():
-        table = _TABLES[name]
-        found = await conn.execute(select(table).where(tuple_(*table.primary_key.columns).in_(list(keys))))
-        for row in found.mappings():
-            rows.put(name, dict(row))
+        await _load_where(conn, rows, name, tuple_(*_TABLES[name].primary_key.columns).in_(list(keys)))
+
+
+async def _load_where(conn: AsyncConnection, rows: PeerRows, name: str, where: ColumnElement[bool]) -> None:
+    for row in (await conn.execute(select(_TABLES[name]).where(where))).mappings():
+        rows.loaded(name, dict(row))
 
 
 async def _apply(conn: AsyncConnection, events: Sequence[Recorded]) -> None:
-    rows = MemoryRows(RELATION_VIEW.metadata)
-    await _load(conn, rows, events)
-    for event in events:
-        RELATION_VIEW.evolve(rows, event)
-    changed: Mapping[str, Mapping[RowKey, dict[str, Any]]] = rows.tables
-    for name, found in changed.items():
-        if found:
-            await conn.execute(_UPSERTS[name], list(found.values()))
+    rows = PeerRows()
+    for needs in folding(rows, events):
+        await _load(conn, rows, needs)
+    for name, changed in rows.changed.items():
+        await conn.execute(_UPSERTS[name], list(changed.values()))
 
 
 async def run(settings: Settings, count: int) -> dict[str, float]:
@@ -73,7 +77,8 @@ async def run(settings: Settings, count: int) -> dict[str, float]:
     seed = settings.operations_nats_seed
     assert seed is not None
     broker = NatsBroker(settings.nats_url, security=NatsNKey.from_seed(seed.get_secret_value()), logger=None)
-    done, over = 0, asyncio.Event()
+    done = 0
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     began = ended = 0.0
 
     @broker.subscriber(
@@ -85,18 +90,19 @@ async def run(settings: Settings, count: int) -> dict[str, float]:
         if done >= count:
             return
         began = began or perf_counter()
-        async with engine.begin() as conn:
-            await _apply(conn, [decode(m.data, int(m.headers[VERSION_HEADER])) for m in messages])
+        with failing(over):
+            async with engine.begin() as conn:
+                await _apply(conn, [decode(m.data, int(m.headers[VERSION_HEADER])) for m in messages])
         for message in messages:
             await message.ack()
         done += len(messages)
         if done >= count:
             ended = perf_counter()
-            over.set()
+            over.set_result(None)
 
     async with broker:
         await broker.start()
-        await over.wait()
+        await over
     await engine.dispose()
     return {"events": done, "seconds": ended - began}
 

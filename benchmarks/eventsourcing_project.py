@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, cast
@@ -26,16 +26,17 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from benchmarks.eventsourcing_book import Book, Relation, environment
 from benchmarks.load import Load
-from benchmarks.peer_tables import RELATION_VIEW, make_tables, tables_in
+from benchmarks.peer_tables import PeerRows, folding, make_tables, tables_in
 from events.recorded import Recorded
-from projections.rows import MemoryRows, One
+from projections.rows import Need, One
 from services.settings import load
 
 _TABLES = tables_in("peer_eventsourcing")
 _JSON = {name: {c.name for c in t.columns if isinstance(c.type, JSONB)} for name, t in _TABLES.items()}
 
 
-def _statements() -> tuple[Mapping[str, str], Mapping[str, str]]:
+def _statements() -> tuple[Mapping[str, str], Mapping[str, str], Mapping[str, str]]:
+    groups: dict[str, str] = {}
     selects: dict[str, str] = {}
     upserts: dict[str, str] = {}
     for name, table in _TABLES.items():
@@ -43,6 +44,7 @@ def _statements() -> tuple[Mapping[str, str], Mapping[str, str]]:
         columns = [c.name for c in table.columns]
         full = f'{table.schema}."{name}"'
         listed = ", ".join(f'"{c}"' for c in columns)
+        groups[name] = f'SELECT {listed} FROM {full} WHERE "{keys[0]}" = %s'
         selects[name] = f"SELECT {listed} FROM {full} WHERE " + " AND ".join(f'"{k}" = %s' for k in keys)
         changed = ", ".join(f'"{c}" = EXCLUDED."{c}"' for c in columns if c not in keys)
         values = ", ".join(f"%({c})s" for c in columns)
@@ -50,10 +52,14 @@ def _statements() -> tuple[Mapping[str, str], Mapping[str, str]]:
         upserts[name] = (
             f"INSERT INTO {full} ({listed}) VALUES ({values}) ON CONFLICT ({conflict}) DO UPDATE SET {changed}"
         )
-    return selects, upserts
+    return groups, selects, upserts
 
 
-_SELECTS, _UPSERTS = _statements()
+_GROUPS, _SELECTS, _UPSERTS = _statements()
+
+
+def _select(need: Need) -> tuple[str, Sequence[Any]]:
+    return (_SELECTS[need.table], need.key) if isinstance(need, One) else (_GROUPS[need.table], (need.value,))
 
 
 class View(PostgresTrackingRecorder):
@@ -63,14 +69,12 @@ class View(PostgresTrackingRecorder):
         with self.datastore.transaction(commit=True) as cursor:
             untyped: Any = cursor  # its statements are literal strings to the type checker
             self._insert_tracking(cursor, tracking)
-            rows = MemoryRows(RELATION_VIEW.metadata)
-            for need in RELATION_VIEW.needs(event):
-                assert isinstance(need, One)
-                found = untyped.execute(_SELECTS[need.table], need.key, prepare=True).fetchone()
-                if found is not None:
-                    rows.put(need.table, dict(found))
-            RELATION_VIEW.evolve(rows, event)
-            for name, changed in rows.tables.items():
+            rows = PeerRows()
+            for needs in folding(rows, [event]):
+                for need in needs:
+                    for found in untyped.execute(*_select(need), prepare=True).fetchall():
+                        rows.loaded(need.table, dict(found))
+            for name, changed in rows.changed.items():
                 for row in changed.values():
                     values = {c: Jsonb(v) if c in _JSON[name] and v is not None else v for c, v in row.items()}
                     untyped.execute(_UPSERTS[name], values, prepare=True)

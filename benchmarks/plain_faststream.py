@@ -17,14 +17,15 @@ from typing import Any
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker
 from faststream.nats.security import NatsNKey
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import registry
 
-from benchmarks.peer_tables import RELATION_VIEW, make_tables, tables_in
+from benchmarks.peer_tables import failing, folding, make_tables, tables_in
 from events.feed import VERSION_HEADER
 from events.recorded import decode
 from events.stream import STREAM
-from projections.rows import One, Row
+from projections.rows import Need, One, Row
 from services.settings import Settings, load
 
 _TABLES = tables_in("peer_plain")
@@ -51,16 +52,25 @@ class OrmRows:
         self._session = session
         self._there: dict[tuple[str, tuple[Any, ...]], Any] = {}
 
-    async def fetch(self, need: One) -> None:
+    async def fetch(self, need: Need) -> None:
         """What the fold may ask for."""
-        self._there[need] = await self._session.get(_CLASSES[need.table], need.key)
+        mapped = _CLASSES[need.table]
+        if isinstance(need, One):
+            found = await self._session.get(mapped, need.key)
+            if found is not None:
+                self._there[need] = found
+            return
+        keys = _KEYS[need.table]
+        for found in await self._session.scalars(select(mapped).where(getattr(mapped, keys[0]) == need.value)):
+            self._there[(need.table, tuple(getattr(found, k) for k in keys))] = found
 
     def get(self, table: str, *key: Any) -> Row | None:
-        found = self._there[(table, key)]
+        found = self._there.get((table, key))
         return None if found is None else {c: getattr(found, c) for c in _COLUMNS[table]}
 
     def group(self, table: str, value: Any) -> list[Row]:
-        raise LookupError(f"the relation view asks for no groups ({table})")
+        keys = sorted(key for name, key in self._there if name == table and key[0] == value)
+        return [row for key in keys if (row := self.get(table, *key)) is not None]
 
     def put(self, table: str, row: Row) -> None:
         at = (table, tuple(row[c] for c in _KEYS[table]))
@@ -82,7 +92,8 @@ async def run(settings: Settings, count: int) -> dict[str, float]:
     seed = settings.operations_nats_seed
     assert seed is not None
     broker = NatsBroker(settings.nats_url, security=NatsNKey.from_seed(seed.get_secret_value()), logger=None)
-    done, over = 0, asyncio.Event()
+    done = 0
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     began = ended = 0.0
 
     @broker.subscriber(
@@ -95,21 +106,21 @@ async def run(settings: Settings, count: int) -> dict[str, float]:
             return
         began = began or perf_counter()
         event = decode(message.data, int(message.headers[VERSION_HEADER]))
-        async with sessions.begin() as session:
-            rows = OrmRows(session)
-            for need in RELATION_VIEW.needs(event):
-                assert isinstance(need, One)
-                await rows.fetch(need)
-            RELATION_VIEW.evolve(rows, event)
+        with failing(over):
+            async with sessions.begin() as session:
+                rows = OrmRows(session)
+                for needs in folding(rows, [event]):
+                    for need in needs:
+                        await rows.fetch(need)
         await message.ack()
         done += 1
         if done == count:
             ended = perf_counter()
-            over.set()
+            over.set_result(None)
 
     async with broker:
         await broker.start()
-        await over.wait()
+        await over
     await engine.dispose()
     return {"events": done, "seconds": ended - began}
 
