@@ -4,7 +4,7 @@ indexes, in schemas of their own."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -48,7 +48,7 @@ def folding(rows: Rows, events: Sequence[Recorded]) -> Iterator[Iterable[Need]]:
 
 
 @contextmanager
-def failing(over: asyncio.Future[None]) -> Iterator[None]:
+def failing(over: asyncio.Future[None]) -> Generator[None]:
     """An error of a handler, which FastStream only logs, ends the peer."""
     try:
         yield
