@@ -142,6 +142,10 @@ _OF_CONTACTS: Final = """
         SELECT tier, kind FROM {s}.relation WHERE relation = x.relation AND name IS NOT NULL LIMIT 1
     ) r WHERE x.counted
 """
+_OF_ALL: Final = """
+    SELECT r.tier, r.kind, x.held_on, x.activity, x.channel, x.our_layers, x.minutes, 1 AS sign
+    FROM {s}.contact x JOIN {s}.relation r ON r.relation = x.relation AND r.name IS NOT NULL WHERE x.counted
+"""
 # All contacts of one relation, under the tier and kind of its row before or after.
 _OF_RELATION: Final = """
     SELECT {row}.tier, {row}.kind, x.held_on, x.activity, x.channel, x.our_layers, x.minutes, {sign} AS sign
@@ -169,8 +173,10 @@ _WHEN: Final = {
 
 
 def triggers(schema: str) -> Sequence[str]:
-    """The statements that make `spent` follow `contact` and `relation`. `schema` is quoted; the tables are there."""
-    found: list[str] = []
+    """The statements that make `spent` say what `contact` and `relation` hold now, and then follow them.
+
+    `schema` is quoted; the tables are there, `spent` is empty."""
+    found = [_ADD.format(s=schema, parts=", ".join(_PARTS), source=_OF_ALL.format(s=schema))]
     for event, sides in (("insert", _PLUS), ("update", _MINUS + _PLUS), ("delete", _MINUS)):
         contacts = [_OF_CONTACTS.format(s=schema, table=table, sign=sign) for table, _, sign in sides]
         relation = [_OF_RELATION.format(s=schema, row=row, sign=sign) for _, row, sign in sides]

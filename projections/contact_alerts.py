@@ -217,7 +217,7 @@ def _contacts(rows: Rows, event: Recorded) -> None:
         return {"position": event.position} if first else kept
 
     for turn in turns(rows, event, known, Way(keep=keep)):
-        before = _contact_row(event.relation, turn.contact, turn.before or State({}))
+        before = _UNKNOWN if turn.before is None else _contact_row(event.relation, turn.contact, turn.before)
         after = _contact_row(event.relation, turn.contact, turn.after)
         _turn_contact(rows, event, before, after)
 
@@ -231,6 +231,10 @@ def _contact_row(relation: str, contact: str, state: State) -> Row:
         "starts_at": None if starts_at is None else iso(starts_at),
         "ends_at": None if starts_at is None else iso(now["ends_at"] or starts_at),
     }  # fmt: skip
+
+
+# What a contact adds to buckets before its first fact: nothing.
+_UNKNOWN: Final = _contact_row("", "", State({}))
 
 
 def _turn_contact(rows: Rows, event: Recorded, before: Row, after: Row) -> None:

@@ -28,7 +28,7 @@ from projections.compare import Difference, TableReport, compare
 from projections.folding import Limits
 from projections.postgres import OUTAGES
 from projections.rows import Projection
-from projections.store import builds, create_build, create_indexes, drop_build, live_of_any_code, next_version, switch
+from projections.store import builds, complete, create_build, drop_build, live_of_any_code, next_version, switch
 from projections.tables import checkpoint, parked
 
 log = structlog.get_logger(__name__)
@@ -230,7 +230,7 @@ class _Rebuild:
         if not self._indexed:
             self._tell("index")
             async with self._engine.begin() as conn:
-                await create_indexes(conn, self._projection, self._version)
+                await complete(conn, self._projection, self._version)
             self._indexed = True
 
     async def _hold_live(self, conn: AsyncConnection) -> tuple[int, int] | None:

@@ -96,7 +96,8 @@ class Projection:
     hold: their rows stay, and take the same facts again without harm. `evolve_withdrawn(rows, event, withdrawal)` is
     called in the place of `evolve` for an event that was withdrawn, for who shows it as such; `needs` holds for it too.
 
-    `triggers` gives the statements, for a quoted schema, that make PostgreSQL keep tables which no fold writes.
+    `triggers` gives the statements, for a quoted schema, that make PostgreSQL keep tables which no fold writes: the
+    first fill them from the rows that are there, which a rebuild has made without them.
     """
 
     name: str

@@ -119,16 +119,16 @@ async def next_version(conn: AsyncConnection, projection: Projection) -> int:
 async def create_build(
     conn: AsyncConnection, projection: Projection, version: int, state: State, *, indexes: bool
 ) -> None:
-    """Makes schema, empty tables and checkpoint (position 0) of a build; without indexes rows go in faster."""
+    """Makes schema, empty tables and checkpoint (position 0) of a build.
+
+    Without `indexes` rows go in faster: it also lacks the triggers then, until `complete`."""
     schema = _quoted(schema_name(projection.name, version))
     await conn.exec_driver_sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
     await conn.exec_driver_sql(f"CREATE SCHEMA {schema}")
     for table in versioned(projection, version).values():
         await conn.execute(CreateTable(table))
-    for statement in projection.triggers(schema):
-        await conn.exec_driver_sql(statement)
     if indexes:
-        await create_indexes(conn, projection, version)
+        await complete(conn, projection, version)
     me, role = (
         await conn.execute(
             sa.text("SELECT current_user, (SELECT rolname FROM pg_roles WHERE rolname = :r)"), {"r": SERVICE_ROLE}
@@ -145,11 +145,14 @@ async def create_build(
     )  # fmt: skip
 
 
-async def create_indexes(conn: AsyncConnection, projection: Projection, version: int) -> None:
-    """The secondary indexes of a build's tables, and fresh statistics."""
+async def complete(conn: AsyncConnection, projection: Projection, version: int) -> None:
+    """The secondary indexes of a build's tables, fresh statistics, and what PostgreSQL keeps by itself from here on."""
     for table in versioned(projection, version).values():
         for index in sorted(table.indexes, key=lambda i: str(i.name)):
             await conn.execute(CreateIndex(index))
+    for statement in projection.triggers(_quoted(schema_name(projection.name, version))):
+        await conn.exec_driver_sql(statement)
+    for table in versioned(projection, version).values():
         await conn.exec_driver_sql(f"ANALYZE {_quoted(str(table.schema))}.{_quoted(table.name)}")
 
 

@@ -16,7 +16,7 @@ from projections.attention_sums import SPENT, within
 from projections.postgres import close, connect, make_scratch, shapes, write
 from projections.relation_view import PROJECTION
 from projections.rows import MemoryRows, fold
-from projections.store import versioned
+from projections.store import complete, create_build, versioned
 from tests.given import DELFT, HAAG, Book
 
 Sums = dict[tuple[Any, ...], tuple[int, int]]
@@ -37,8 +37,8 @@ def expected(rows: MemoryRows) -> Sums:
     return {key: (n, minutes) for key, (n, minutes) in found.items()}
 
 
-async def kept(engine: AsyncEngine) -> Sums:
-    spent = versioned(PROJECTION)[SPENT]
+async def kept(engine: AsyncEngine, version: int = 1) -> Sums:
+    spent = versioned(PROJECTION, version)[SPENT]
     async with engine.connect() as conn:
         return {tuple(r[:7]): (r[7], r[8]) for r in await conn.execute(select(spent))}
 
@@ -97,6 +97,29 @@ async def test_the_sums_follow_what_is_written(engine: AsyncEngine, at_once: boo
             if removed == "contact":
                 assert await kept(engine) == expected(before)
         assert {key[3] for key in await kept(engine)} <= {"province"}
+    finally:
+        await close(connection)
+
+
+async def test_a_build_filled_without_triggers_has_the_same_sums_once_complete(engine: AsyncEngine) -> None:
+    events = told()[2]
+    async with engine.begin() as conn:
+        await create_build(conn, PROJECTION, 2, "building", indexes=False)
+    by_table = shapes(versioned(PROJECTION, 2))
+    connection = await connect(engine, name="test")
+    try:
+        await make_scratch(connection, by_table)
+        rows = fold(PROJECTION, events)
+        async with connection.transaction():
+            await write(connection, by_table, rows.tables)
+        assert await kept(engine, 2) == {}
+        async with engine.begin() as conn:
+            await complete(conn, PROJECTION, 2)
+        assert await kept(engine, 2) == expected(rows) != {}
+        rows = fold(PROJECTION, told()[-1])
+        async with connection.transaction():
+            await write(connection, by_table, rows.tables)
+        assert await kept(engine, 2) == expected(rows)
     finally:
         await close(connection)
 
