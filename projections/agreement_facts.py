@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import Column, Date, Float, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Column, Date, Float, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from events.identity import is_uuid
@@ -44,7 +44,7 @@ def agreement_table(metadata: MetaData) -> Table:
         Column("renewals", JSONB, nullable=False, comment="[{on, until, position, stamp}], the first one first"),
         Column("ended_on", Date, comment="ended before its time, or not renewed"),
         Column("end_reason", Text),
-        Column("hidden", SmallInteger, nullable=False, comment="restriction bits, see viewer.py"),
+        Column("hidden", BigInteger, nullable=False, comment="restriction bits, see viewer.py"),
         Column("positions", JSONB, nullable=False),
         Column("facts", JSONB, nullable=False, info=FOLD),
     )
@@ -87,7 +87,7 @@ def fold_agreement(rows: Rows, event: Recorded) -> None:
     frame: list[Any] = facts.get("frame", [])
     for renewal in row["renewals"]:
         until, frame = renewal["until"], renewal.get("frame", frame)
-    row.update(until_on=day(until), frame=frame, hidden=row["hidden"] | restriction(event.visibility))
+    row.update(until_on=day(until), frame=frame, hidden=row["hidden"] | restriction(event))
     rows.put("agreement", {**row, "positions": sorted([*row["positions"], event.position]), "facts": facts})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Date, Float, Index, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Column, Date, Float, Index, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from projections.agreement_facts import agreement_table
@@ -27,7 +27,7 @@ programme = Table(
     Column("reported_on", Date, comment="of the latest report"),
     Column("red_since", Date, comment="first day of the earliest run of red reports that goes on"),
     Column("indicators", JSONB, nullable=False, comment="{indicator: latest report, with unit and baseline}"),
-    Column("hidden", SmallInteger, nullable=False),
+    Column("hidden", BigInteger, nullable=False),
     Column("positions", JSONB, nullable=False),
     Column("facts", JSONB, nullable=False, info=FOLD),
     Index("programme_ends", "ends_on", "relation", "programme"),
@@ -45,7 +45,7 @@ report = Table(
     Column("actual", Float, nullable=False),
     Column("rag", Text, nullable=False),
     Column("reported_on", Date, nullable=False),
-    Column("hidden", SmallInteger, nullable=False),
+    Column("hidden", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
 )
 
@@ -59,6 +59,6 @@ decision = Table(
     Column("parties", JSONB, nullable=False),
     Column("due_on", Date, nullable=False),
     Column("taken_on", Date, nullable=False),
-    Column("hidden", SmallInteger, nullable=False),
+    Column("hidden", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
 )

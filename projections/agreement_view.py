@@ -52,7 +52,7 @@ def _programme(rows: Rows, event: Recorded) -> None:
     })  # fmt: skip
     facts: dict[str, Any] = dict(row["facts"])
     on, own = local_date(event.occurred_at), {"relation": key[0], "programme": key[1], "fact": fact_key(event)}
-    more: Row = {**own, "hidden": restriction(event.visibility), "position": event.position}
+    more: Row = {**own, "hidden": restriction(event), "position": event.position}
     if event.kind == "programme.started":
         if later(facts, "started", event.stamp):
             facts["indicators"] = {i["indicator"]: i for i in data.get("indicators") or ()}
@@ -120,6 +120,6 @@ def fact_key(event: Recorded) -> str:
 
 
 PROJECTION: Final = Projection(
-    name="agreement_view", version=1, metadata=metadata, needs=needs, evolve=evolve,
+    name="agreement_view", version=2, metadata=metadata, needs=needs, evolve=evolve,
     kinds=HEAD_KINDS | AGREEMENT_KINDS | PROGRAMME_KINDS,
 )  # fmt: skip

@@ -124,8 +124,14 @@ async def _evidence(conn: AsyncConnection, positions: Sequence[int], viewer: Vie
     # What is told later of a contact inherits the narrowest.
     bits: dict[Any, int] = {}
     for event in events:
-        bits[_of(event)] = bits.get(_of(event), 0) | restriction(event.visibility)
-    return [_shown(event, hidden=bool(bits[_of(event)] & hidden_bits(viewer))) for event in events]
+        bits[_of(event)] = bits.get(_of(event), 0) | restriction(event)
+    return [_shown(event, hidden=bool(bits[_of(event)] & hidden_bits(viewer, _named(event)))) for event in events]
+
+
+def _named(event: Recorded) -> set[str]:
+    """The contact's own employees, as far as this event says."""
+    ours: list[dict[str, Any]] = event.data.get("ours") or []
+    return {one["employee"] for one in ours if one.get("employee") is not None}
 
 
 def _of(event: Recorded) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from projections.alert_line import united_bucket
 from projections.institution import Institution
 from projections.rows import Row
+from projections.sight import in_sight
 from projections.viewer import Viewer
 from projections.working_calendar import WorkingCalendar
 
@@ -60,14 +61,17 @@ def owner_of(tables: Tables, first: Sequence[Any], home: FromClause, today: Toda
 def visible(
     query: Query, tables: Tables, home: FromClause, viewer: Viewer, team: str | None, tier: str | None
 ) -> Query:
-    """Narrowed to relations of a tier and a team, and to those that the viewer's team has now.
+    """Narrowed to relations of a tier and a team, and to those that the viewer sees.
 
     A team that has an absorbed relation has its survivor.
     """
     assignment, of = tables["assignment"], tables["relation"].alias("assigned_to")
-    for teams in viewer.within(team):
+
+    def had_by(teams: Collection[str]) -> ColumnElement[bool]:
         shares = select(of.c.root).join_from(assignment, of, of.c.relation == assignment.c.relation)
-        query = query.where(home.c.relation.in_(shares.where(assignment.c.team.in_(teams), assignment.c.assigned)))
+        return home.c.relation.in_(shares.where(assignment.c.team.in_(teams), assignment.c.assigned))
+
+    query = query.where(*in_sight(viewer, team, had_by, home.c.tier))
     return query if tier is None else query.where(home.c.tier == tier)
 
 

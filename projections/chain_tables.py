@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, Index, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, Index, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from projections.heads import FOLD, head_tables, stamp_column, text_key
@@ -15,7 +15,7 @@ head_tables(metadata)
 
 
 def _hidden() -> Column[Any]:
-    return Column("hidden", SmallInteger, nullable=False, comment="restriction bits, see viewer.py")
+    return Column("hidden", BigInteger, nullable=False, comment="restriction bits, see viewer.py")
 
 
 chain = Table(

@@ -54,7 +54,7 @@ def evolve(rows: Rows, event: Recorded) -> None:
         return
     data = event.data
     own: Row = {"relation": event.relation, "chain": data["chain"]}
-    about: Row = {"hidden": restriction(event.visibility), "position": event.position, "stamp": event.stamp}
+    about: Row = {"hidden": restriction(event), "position": event.position, "stamp": event.stamp}
     on = local_date(event.occurred_at)
     match event.kind:
         case "chain.partner_assigned":
@@ -103,7 +103,7 @@ def _chain(rows: Rows, event: Recorded, own: Row) -> None:
     if later(facts, event.kind, event.stamp):
         if event.kind == "chain.defined":
             row.update(
-                name=data["name"], phases=data["phases"], defined_on=on, hidden=restriction(event.visibility)
+                name=data["name"], phases=data["phases"], defined_on=on, hidden=restriction(event)
             )  # fmt: skip
         else:
             shares = [
@@ -138,10 +138,10 @@ def _saving(rows: Rows, event: Recorded, own: Row) -> None:
         else:
             amounts = [{"organisation": party_key(a["organisation"]), "cents": a["cents"]} for a in data["amounts"]]
             row.update(distributed_on=on, amounts=amounts)
-    row["hidden"] |= restriction(event.visibility)
+    row["hidden"] |= restriction(event)
     rows.put("saving", {**row, "positions": sorted([*row["positions"], event.position]), "facts": facts})
 
 
 PROJECTION: Final = Projection(
-    name="chain_view", version=1, metadata=metadata, needs=needs, evolve=evolve, kinds=HEAD_KINDS | CHAIN_KINDS
+    name="chain_view", version=2, metadata=metadata, needs=needs, evolve=evolve, kinds=HEAD_KINDS | CHAIN_KINDS
 )

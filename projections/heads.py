@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import date
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Boolean, Column, ColumnElement, Index, MetaData, Table, Text, and_, func, select, text
@@ -21,6 +22,7 @@ from projections.kin import ALL, KIN_KINDS, alias_needs, alias_table, fold_alias
 from projections.names import name_key
 from projections.registers import put_newest, register
 from projections.rows import Need, One, Row, Rows
+from projections.sight import in_sight
 from projections.viewer import Viewer
 
 HEAD_KINDS: Final = KIN_KINDS | {
@@ -131,20 +133,22 @@ def _with_one_of(tables: Mapping[str, Table], teams: Collection[str]) -> Select[
     )
 
 
+def _had_by(tables: Mapping[str, Table], teams: Collection[str]) -> ColumnElement[bool]:
+    return tables["relation"].c.relation.in_(_with_one_of(tables, teams))
+
+
 def scope(
     tables: Mapping[str, Table], viewer: Viewer, *, team: str | None = None, tier: str | None = None
 ) -> list[ColumnElement[bool]]:
     """Conditions on the head in `of_root`: registered, of this tier and team, and this viewer's to see.
 
-    A relation is a team's when it, or one that it absorbed, is assigned to the team now. A team's viewer sees those of
-    its own team only, one without a team none.
+    A relation is a team's when it, or one that it absorbed, is assigned to the team now.
     """
     relation = tables["relation"]
     conditions: list[ColumnElement[bool]] = [relation.c.name.is_not(None)]
     if tier is not None:
         conditions.append(relation.c.tier == tier)
-    conditions += [relation.c.relation.in_(_with_one_of(tables, teams)) for teams in viewer.within(team)]
-    return conditions
+    return [*conditions, *in_sight(viewer, team, partial(_had_by, tables), relation.c.tier)]
 
 
 def iso_day(on: date | None) -> str | None:
@@ -171,8 +175,13 @@ async def own_relations(
 
     What `scope` says of the survivor, said of the rows themselves: then an index on their relation finds them.
     """
-    alias = tables["alias"]
-    asked = [set(await conn.scalars(_with_one_of(tables, teams))) for teams in viewer.within(team)]
+    alias, head = tables["alias"], tables["relation"]
+    asked = [] if team is None else [set(await conn.scalars(_with_one_of(tables, [team])))]
+    if not viewer.everything:
+        mine = set(await conn.scalars(_with_one_of(tables, viewer.teams)))
+        if viewer.tiers:
+            mine |= set(await conn.scalars(select(head.c.relation).where(head.c.tier.in_(viewer.tiers))))
+        asked.append(mine)
     if relation is not None:
         asked.append({await root_of(conn, tables, relation)})
     if not asked:

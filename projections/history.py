@@ -153,13 +153,13 @@ def _entry(
 ) -> dict[str, Any] | None:  # fmt: skip
     contact = rows.get("contact", event.relation, event.data.get("contact"))
     role = team_timeline.role_of(event)
-    restricted = restriction(event.visibility)
+    restricted = restriction(event)
     if role in team_timeline.INHERITING and contact is not None:
         restricted |= contact["restricted"]
     if (
         event.withdraws is not None and event.withdraws in book
     ):  # what is said about a fact is as restricted as the fact
-        restricted |= restriction(book[event.withdraws].visibility)
+        restricted |= restriction(book[event.withdraws])
     withdrawal = gone.get(event.position)
     entry: dict[str, Any] = {
         "position": event.position,
@@ -169,7 +169,7 @@ def _entry(
         "visibility": visibility_of(restricted),
         "retracted_by": None if withdrawal is None else withdrawal.position,
     }
-    if restricted & hidden_bits(viewer):
+    if restricted & hidden_bits(viewer, () if contact is None else contact["employees"]):
         if role != "held" or contact is None or contact["retracted"] is not None or withdrawal is not None:
             return None
         return {

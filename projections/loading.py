@@ -63,7 +63,7 @@ async def load_united(
     if head is None or head["name"] is None:
         return None
     teams = {a["team"] for a in rows.group("assignment", members[0]) if a["assigned"]}
-    if not viewer.everything and viewer.teams.isdisjoint(teams):
+    if not viewer.shares(teams, head["tier"]):
         return None
     return Loaded(rows, members[0], members, found)
 

@@ -16,7 +16,7 @@ head_tables(metadata)
 
 def _fold_columns() -> list[Column[Any]]:
     return [
-        Column("hidden", SmallInteger, nullable=False, comment="restriction bits, see viewer.py"),
+        Column("hidden", BigInteger, nullable=False, comment="restriction bits, see viewer.py"),
         Column("positions", JSONB, nullable=False),
         Column("facts", JSONB, nullable=False, info=FOLD),
     ]

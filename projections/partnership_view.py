@@ -103,7 +103,7 @@ def _keyed(rows: Rows, event: Recorded) -> None:
             _opportunity(row, facts, event)
         case _:
             _known_and_acknowledged(row, facts, event)
-    row["hidden"] |= restriction(event.visibility)
+    row["hidden"] |= restriction(event)
     rows.put(table, {**row, "positions": sorted([*row["positions"], event.position]), "facts": facts})
 
 
@@ -189,5 +189,5 @@ def _per_year(cadence: Mapping[str, Any]) -> float:
 
 
 PROJECTION: Final = Projection(
-    name="partnership_view", version=1, metadata=metadata, needs=needs, evolve=evolve, kinds=HEAD_KINDS | OWN_KINDS
+    name="partnership_view", version=2, metadata=metadata, needs=needs, evolve=evolve, kinds=HEAD_KINDS | OWN_KINDS
 )

@@ -112,15 +112,22 @@ class Past:
         members = self.members(bounds)
         if viewer.everything:
             return members
-        teams = {
-            row["relation"] for row in self.timeline.tables["assignment"].values()
-            if row["assigned"] and row["team"] in viewer.teams
-        }  # fmt: skip
+        teams: dict[str, set[str]] = {}
+        for row in self.timeline.tables["assignment"].values():
+            if row["assigned"]:
+                teams.setdefault(row["relation"], set()).add(row["team"])
         now = self._kin(None)
-        seen = [m for m in members if not teams.isdisjoint(now.members(m))]
-        if seen[:1] != members[:1]:
+
+        def seen(member: str) -> bool:
+            mine = now.members(member)
+            head = self.timeline.get("relation", mine[0])
+            had = {team for one in mine for team in teams.get(one, ())}
+            return viewer.shares(had, None if head is None else head["tier"])
+
+        in_sight = [m for m in members if seen(m)]
+        if in_sight[:1] != members[:1]:
             raise NotFound(f"relation {self.relation}")
-        return seen
+        return in_sight
 
     @cached_property
     def timeline(self) -> MemoryRows:

@@ -40,7 +40,7 @@ def _answer(rows: Rows, event: Recorded) -> None:
     plan, question = event.data["plan"], event.data["question"]
     text: Row = {
         "relation": event.relation, "plan": plan, "question": question, "answer": event.data["answer"],
-        "answered_on": local_date(event.occurred_at), "hidden": restriction(event.visibility),
+        "answered_on": local_date(event.occurred_at), "hidden": restriction(event),
         "position": event.position, "stamp": event.stamp,
     }  # fmt: skip
     put_newest(rows, "answer", text, event.relation, plan, question)
@@ -62,7 +62,7 @@ def fold_action(rows: Rows, event: Recorded, relation: Row) -> None:
         "hidden": 0, "facts": {},
     }  # fmt: skip
     facts, on = dict(row["facts"]), local_date(event.occurred_at)
-    row["hidden"] |= restriction(event.visibility)
+    row["hidden"] |= restriction(event)
     if later(facts, _ACTION_FACTS.get(event.kind, "ended"), stamp):
         match event.kind:
             case "plan.action_agreed":
@@ -88,7 +88,7 @@ def fold_knowledge(rows: Rows, event: Recorded, relation: Row) -> None:
     row: Row = {
         "relation": event.relation, "item": data["item"], "text": data.get("text"),
         "valid_until": day(data.get("valid_until")), "recorded_on": local_date(event.occurred_at),
-        "hidden": restriction(event.visibility), "stamp": event.stamp,
+        "hidden": restriction(event), "stamp": event.stamp,
     }  # fmt: skip
     put_newest(rows, "knowledge", row, event.relation, data["item"])
 
@@ -98,7 +98,7 @@ def fold_position(rows: Rows, event: Recorded, relation: Row) -> None:
     row: Row = {
         "relation": event.relation, "year": data["year"], "revenue_cents": data["revenue_cents"],
         "share_pct": data["share_pct"], "measured_on": local_date(event.occurred_at),
-        "hidden": restriction(event.visibility), "position": event.position, "stamp": event.stamp,
+        "hidden": restriction(event), "position": event.position, "stamp": event.stamp,
     }  # fmt: skip
     known = rows.get("measured", event.relation, row["year"])
     if known is None or row["stamp"] > known["stamp"]:
@@ -110,7 +110,7 @@ def fold_link(rows: Rows, event: Recorded, relation: Row) -> None:
     row: Row = {
         "relation": event.relation, "ours": data["ours"], "theirs": data["theirs"], "coverage": data["coverage"],
         "basis": data.get("basis"), "assessed_on": local_date(event.occurred_at),
-        "hidden": restriction(event.visibility), "position": event.position, "stamp": event.stamp,
+        "hidden": restriction(event), "position": event.position, "stamp": event.stamp,
     }  # fmt: skip
     put_newest(rows, "link", row, event.relation, row["ours"], row["theirs"])
 
@@ -123,7 +123,7 @@ def fold_commitment(rows: Rows, event: Recorded, relation: Row) -> None:
         "state": "open", "hidden": 0, "facts": {},
     }  # fmt: skip
     facts = dict(row["facts"])
-    row["hidden"] |= restriction(event.visibility)
+    row["hidden"] |= restriction(event)
     if event.kind == "commitment.made":
         if later(facts, "made", event.stamp):
             row.update(by=data["by"], what=data.get("what"), due_on=day(data.get("due_on")))

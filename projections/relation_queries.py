@@ -216,9 +216,8 @@ async def load(conn: AsyncConnection, build: Live, relation: str, viewer: Viewer
     found = rows.get("relation", members[0])
     if found is None or found["name"] is None:
         return None
-    if not viewer.everything and not any(
-        a["assigned"] and a["team"] in viewer.teams for m in members for a in rows.group("assignment", m)
-    ):
+    teams = {a["team"] for m in members for a in rows.group("assignment", m) if a["assigned"]}
+    if not viewer.shares(teams, found["tier"]):
         return None
     return rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from projections.layers import layers_in
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.relation_present import year_before
 from projections.relation_view import PROJECTION
+from projections.sight import in_sight
 from projections.store import Live, live
 from projections.viewer import EVERYTHING, Viewer
 
@@ -201,20 +203,21 @@ def _paused(pauses: ColumnElement[Any], today: str) -> ColumnElement[bool]:
 
 
 def shared_with(build: Live, team: str | None, viewer: Viewer) -> list[ColumnElement[bool]]:
-    """The relation is the team's now; a team's viewer sees those of its own team only, one without a team none.
+    """The relation is the team's now, and the viewer sees it.
 
     A team that has an absorbed relation has its survivor, and with it all its members.
     """
     assignment, relation = build.tables["assignment"], build.tables["relation"]
     alias = build.tables["alias"].alias("kin")
-    return [
-        relation.c.relation.in_(
+
+    def had_by(teams: Collection[str]) -> ColumnElement[bool]:
+        return relation.c.relation.in_(
             select(func.coalesce(alias.c.root, assignment.c.relation))
             .select_from(assignment.outerjoin(alias, _absorbed(alias, assignment.c.relation)))
             .where(assignment.c.team.in_(teams), assignment.c.assigned)
         )
-        for teams in viewer.within(team)
-    ]  # fmt: skip
+
+    return in_sight(viewer, team, had_by, relation.c.tier)
 
 
 def not_absorbed(build: Live, relation: ColumnElement[str]) -> ColumnElement[bool]:

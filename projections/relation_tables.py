@@ -168,7 +168,7 @@ answer = Table(
     _text_key("question"),
     Column("answer", Text, nullable=False),
     Column("answered_on", Date, nullable=False),
-    Column("hidden", SmallInteger, nullable=False, comment="restriction bits, see viewer.py"),
+    Column("hidden", BigInteger, nullable=False, comment="restriction bits, see viewer.py"),
     Column("position", BigInteger, nullable=False),
     _stamp(),
 )
@@ -186,7 +186,7 @@ answer_version = Table(
     Column("recorded_at", _instant, nullable=False),
     Column("department", Text, nullable=False),
     Column("actor", Text, comment="who changed it, as the department names them"),
-    Column("hidden", SmallInteger, nullable=False),
+    Column("hidden", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("stamp", JSONB, nullable=False),
     info=APART,
@@ -206,7 +206,7 @@ action = Table(
     Column("deferred_on", Date, comment="day of its latest deferral"),
     Column("ended_on", Date, comment="completed or dropped"),
     Column("reason", Text, comment="of its deferral or dropping"),
-    Column("hidden", SmallInteger, nullable=False),
+    Column("hidden", BigInteger, nullable=False),
     Column("facts", JSONB, nullable=False, info=FOLD),
 )
 
@@ -218,7 +218,7 @@ knowledge = Table(
     Column("text", Text),
     Column("valid_until", Date),
     Column("recorded_on", Date, nullable=False),
-    Column("hidden", SmallInteger, nullable=False),
+    Column("hidden", BigInteger, nullable=False),
     _stamp(),
 )
 
@@ -230,7 +230,7 @@ measured = Table(
     Column("revenue_cents", BigInteger, nullable=False),
     Column("share_pct", Float, nullable=False),
     Column("measured_on", Date, nullable=False),
-    Column("hidden", SmallInteger, nullable=False),
+    Column("hidden", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
     _stamp(),
 )
@@ -244,7 +244,7 @@ link = Table(
     Column("coverage", Text, nullable=False, comment="none, thin, adequate, strong"),
     Column("basis", Text),
     Column("assessed_on", Date, nullable=False),
-    Column("hidden", SmallInteger, nullable=False),
+    Column("hidden", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
     _stamp(),
 )
@@ -258,7 +258,7 @@ commitment = Table(
     Column("what", Text),
     Column("due_on", Date),
     Column("state", Text, nullable=False, comment="open, fulfilled, broken, released"),
-    Column("hidden", SmallInteger, nullable=False),
+    Column("hidden", BigInteger, nullable=False),
     Column("facts", JSONB, nullable=False, info=FOLD),
 )
 

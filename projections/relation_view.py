@@ -295,7 +295,7 @@ def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
 
 
 PROJECTION: Final = Projection(
-    name="relation_view", version=3, metadata=metadata, needs=needs, evolve=evolve, settle=settle_lines,
+    name="relation_view", version=4, metadata=metadata, needs=needs, evolve=evolve, settle=settle_lines,
     settle_needs=line_settle_needs, spread=spread_lines, announce=announce, kept=frozenset({"alias", SPENT}),
     triggers=triggers,
 )  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Float, Integer, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Float, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from events.recorded import Recorded, local_date
@@ -48,7 +48,7 @@ def response_table(metadata: MetaData) -> Table:
         Column("layer", Text),
         Column("anonymous", Boolean, nullable=False),
         Column("scored_at", DateTime(timezone=True), nullable=False),
-        Column("hidden", SmallInteger, nullable=False, comment="restriction bits, see viewer.py"),
+        Column("hidden", BigInteger, nullable=False, comment="restriction bits, see viewer.py"),
         Column("position", BigInteger, nullable=False),
         stamp_column(),
     )
@@ -91,7 +91,7 @@ def fold_response(rows: Rows, event: Recorded) -> None:
     row: Row = {
         "relation": event.relation, "response": data["response"], "instrument": data["instrument"],
         "score": data["score"], "layer": data.get("layer"), "anonymous": bool(data.get("anonymous")),
-        "scored_at": event.occurred_at, "hidden": restriction(event.visibility), "position": event.position,
+        "scored_at": event.occurred_at, "hidden": restriction(event), "position": event.position,
         "stamp": event.stamp,
     }  # fmt: skip
     put_newest(rows, "response", row, event.relation, data["response"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Date, Float, Index, Integer, MetaData, SmallInteger, Table, Text, text
+from sqlalchemy import BigInteger, Column, Date, Float, Index, Integer, MetaData, Table, Text, text
 
 from projections.heads import head_tables, stamp_column, text_key
 from projections.satisfaction_facts import instrument_table, loop_table, response_table
@@ -53,7 +53,7 @@ complaints = Table(
     text_key("period"),
     Column("count", Integer, nullable=False),
     Column("resolved", Integer),
-    Column("hidden", SmallInteger, nullable=False),
+    Column("hidden", BigInteger, nullable=False),
     _position(),
     stamp_column(),
 )
@@ -66,7 +66,7 @@ outcome = Table(
     text_key("period"),
     Column("value", Float, nullable=False, comment="days for length of stay and waiting time, else a count"),
     Column("n", Integer),
-    Column("hidden", SmallInteger, nullable=False),
+    Column("hidden", BigInteger, nullable=False),
     _position(),
     stamp_column(),
 )

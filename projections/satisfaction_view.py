@@ -97,7 +97,7 @@ def _complaints(rows: Rows, event: Recorded) -> None:
     data = event.data
     row: Row = {
         "relation": event.relation, "period": data["period"], "count": data["count"], "resolved": data.get("resolved"),
-        "hidden": restriction(event.visibility), "position": event.position, "stamp": event.stamp,
+        "hidden": restriction(event), "position": event.position, "stamp": event.stamp,
     }  # fmt: skip
     put_newest(rows, "complaints", row, event.relation, row["period"])
 
@@ -106,11 +106,11 @@ def _outcome(rows: Rows, event: Recorded) -> None:
     data = event.data
     row: Row = {
         "relation": event.relation, "indicator": data["indicator"], "period": data["period"], "value": data["value"],
-        "n": data.get("n"), "hidden": restriction(event.visibility), "position": event.position, "stamp": event.stamp,
+        "n": data.get("n"), "hidden": restriction(event), "position": event.position, "stamp": event.stamp,
     }  # fmt: skip
     put_newest(rows, "outcome", row, event.relation, row["indicator"], row["period"])
 
 
 PROJECTION: Final = Projection(
-    name="satisfaction_view", version=1, metadata=metadata, needs=needs, evolve=evolve, kinds=frozenset(KINDS)
+    name="satisfaction_view", version=2, metadata=metadata, needs=needs, evolve=evolve, kinds=frozenset(KINDS)
 )

@@ -45,7 +45,9 @@ relation = Table(
     metadata,
     Column("relation", Text, primary_key=True),
     Column("name", Text),
-    Column("stamp", JSONB, nullable=False),
+    Column("stamp", JSONB, comment="of the name"),
+    Column("tier", Text),
+    Column("tier_stamp", JSONB),
 )
 
 team = Table(
@@ -81,7 +83,8 @@ contact = Table(
     metadata,
     Column("relation", Text, primary_key=True),
     Column("contact", Text, primary_key=True),
-    Column("restricted", SmallInteger, nullable=False, comment="bits of all its facts, see viewer.py"),
+    Column("restricted", BigInteger, nullable=False, comment="bits of all its facts, see viewer.py"),
+    Column("employees", JSONB, nullable=False, comment="ours, by the last fact that says who: references"),
     Column("layers", SmallInteger, nullable=False, comment="bits of all its facts, both sides, see layers.py"),
     Column("topics", JSONB, nullable=False, comment="of all its facts"),
     Column("held", BigInteger, comment="position of contact.held"),
@@ -89,7 +92,7 @@ contact = Table(
     Column("corrected", BigInteger, comment="position of the last correction"),
     Column("retracted", BigInteger),
     Column("off", BigInteger, comment="position of the last cancellation or no-show"),
-    Column("stamps", JSONB, nullable=False, comment="of the five before"),
+    Column("stamps", JSONB, nullable=False, comment="of the five before, and of `employees`: [rank, stamp]"),
 )
 
 # Columns that the index of the primary key holds too, so that filters read the index only.
@@ -106,7 +109,7 @@ entry = Table(
     Column("type", Text, nullable=False),
     Column("family", Text, nullable=False),
     Column("department", Text, nullable=False),
-    Column("restricted", SmallInteger, nullable=False, comment="bits, see viewer.py"),
+    Column("restricted", BigInteger, nullable=False, comment="bits, see viewer.py"),
     Column("contact", Text, comment="the contact that it is about"),
     Column("role", Text, comment="held, planned, corrected, retracted, off: what it does to the contact"),
     Column("layers", SmallInteger, nullable=False, comment="bits, both sides"),
@@ -134,6 +137,9 @@ _ROLES: Final = {
 }
 _ASSIGNMENTS: Final = frozenset({"team.relation_assigned", "team.relation_unassigned"})
 _NAMES: Final = frozenset({"relation.registered", "relation.details_changed"})
+_TIER: Final = "relation.tier_assigned"
+# Whose contact it is: what took place says more than a plan, and what mends it more than that.
+_OURS_RANK: Final = {"planned": 0, "held": 1, "corrected": 2}
 
 
 _KIN: Final = (Group("alias", ALL), Group("kin_team", ALL))
@@ -152,7 +158,7 @@ def needs(event: Recorded) -> Iterable[Need]:
         found.append(Group("same", event.relation))
     elif event.withdraws is not None:
         found.append(_entry_of(event))
-    elif event.kind in _NAMES:
+    elif event.kind in _NAMES or event.kind == _TIER:
         found.append(One("relation", (event.relation,)))
     return found
 
@@ -177,7 +183,7 @@ def fold_context(rows: Rows, events: Iterable[Recorded]) -> None:
             _context(rows, event)
         elif event.kind in _ROLES:
             row = _contact_row(rows, event)
-            rows.put("contact", {**row, "restricted": row["restricted"] | restriction(event.visibility)})
+            rows.put("contact", {**row, "restricted": row["restricted"] | restriction(event)})
 
 
 def _context(rows: Rows, event: Recorded) -> None:
@@ -195,7 +201,9 @@ def _context(rows: Rows, event: Recorded) -> None:
         for one in (event.relation, event.absorbed):
             _share(rows, one)
     elif kind in _NAMES and "name" in event.data:
-        _newest(rows, "relation", {"relation": event.relation, "name": event.data["name"], "stamp": event.stamp})
+        _head(rows, event, "name", "stamp")
+    elif kind == _TIER:
+        _head(rows, event, "tier", "tier_stamp")
     elif kind in _ROLES:
         _contact(rows, event)
     elif kind == DECLARED:
@@ -212,12 +220,12 @@ def evolve_withdrawn(rows: Rows, event: Recorded, withdrawal: Recorded) -> None:
             _share(rows, event.relation)
     elif event.kind in _ROLES:
         row = _contact_row(rows, event)
-        rows.put("contact", {**row, "restricted": row["restricted"] | restriction(event.visibility)})
+        rows.put("contact", {**row, "restricted": row["restricted"] | restriction(event)})
     if not is_anonymous(event):
         rows.put("entry", {**_entry(event), "withdrawn": withdrawal.position})
     # What is said about a fact is as restricted as the fact.
     said = _entry(withdrawal)
-    rows.put("entry", {**said, "restricted": said["restricted"] | restriction(event.visibility)})
+    rows.put("entry", {**said, "restricted": said["restricted"] | restriction(event)})
 
 
 def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
@@ -246,7 +254,7 @@ def _share(rows: Rows, relation: str | None) -> None:
 def _hidden(rows: Rows, event: Recorded) -> bool:
     """Left out of a team's timeline altogether: restricted, and no contact that was held."""
     role = _ROLES.get(event.kind)
-    restricted = restriction(event.visibility)
+    restricted = restriction(event)
     if role == "held":
         return False
     if role in INHERITING:
@@ -279,12 +287,19 @@ def _newest(rows: Rows, table: str, row: Row) -> None:
         rows.put(table, row)
 
 
+def _head(rows: Rows, event: Recorded, field: str, stamp: str) -> None:
+    blank: Row = {"relation": event.relation, "name": None, "stamp": None, "tier": None, "tier_stamp": None}
+    row = dict(rows.get("relation", event.relation) or blank)
+    if row[stamp] is None or event.stamp > row[stamp]:
+        rows.put("relation", {**row, field: event.data[field], stamp: event.stamp})
+
+
 def _contact_row(rows: Rows, event: Recorded) -> Row:
     name = event.data["contact"]
     known = rows.get("contact", event.relation, name)
     return dict(known) if known is not None else {
-        "relation": event.relation, "contact": name, "restricted": 0, "layers": 0, "topics": [], "held": None,
-        "planned": None, "corrected": None, "retracted": None, "off": None, "stamps": {},
+        "relation": event.relation, "contact": name, "restricted": 0, "employees": [], "layers": 0, "topics": [],
+        "held": None, "planned": None, "corrected": None, "retracted": None, "off": None, "stamps": {},
     }  # fmt: skip
 
 
@@ -295,11 +310,18 @@ def _entry_of(event: Recorded) -> One:
 def _contact(rows: Rows, event: Recorded) -> None:
     role = _ROLES[event.kind]
     row = _contact_row(rows, event)
-    row["restricted"] |= restriction(event.visibility)
+    row["restricted"] |= restriction(event)
     row["layers"] |= _layers(event)
     topics = _topics(event)
     if topics:
         row["topics"] = sorted({*row["topics"], *topics})
+    ours: list[dict[str, Any]] | None = _said(event).get("ours")
+    if ours is not None and role in _OURS_RANK:
+        told: list[Any] = [_OURS_RANK[role], event.stamp]
+        before: list[Any] | None = row["stamps"].get("employees")
+        if before is None or told > before:
+            row["employees"] = sorted({one["employee"] for one in ours if one.get("employee") is not None})
+            row["stamps"] = {**row["stamps"], "employees": told}
     stamp = row["stamps"].get(role)
     if stamp is None or event.stamp > stamp:
         row[role] = event.position
@@ -312,7 +334,7 @@ def _entry(event: Recorded) -> Row:
     return {
         "relation": event.relation, "occurred_at": event.occurred_at, "position": event.position,
         "recorded_at": event.recorded_at, "type": event.type, "family": event.family,
-        "department": event.department, "restricted": restriction(event.visibility),
+        "department": event.department, "restricted": restriction(event),
         "contact": None if role is None else event.data["contact"], "role": role, "layers": _layers(event),
         "topics": _topics(event), "detail": event.data, "withdrawn": None,
         "withdraws": event.withdraws,
@@ -341,6 +363,6 @@ def _topics(event: Recorded) -> list[str] | None:
 
 
 PROJECTION: Final = Projection(
-    name="team_timeline", version=2, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
+    name="team_timeline", version=3, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
     kept=frozenset({"alias", "kin_team"}), evolve_withdrawn=evolve_withdrawn,
 )  # fmt: skip

@@ -9,16 +9,17 @@ contact was about (department, layer, topic) do not find it, and a cursor holds 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, select
+from sqlalchemy import ColumnElement, Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.errors import NotFound
 from events.recorded import AMSTERDAM, TYPE_PREFIX, local_date
 from projections.page import Page, bad_cursor, check_limit, decode_cursor, encode_cursor
+from projections.sight import in_sight
 from projections.store import Live, live
 from projections.team_timeline import PROJECTION
 from projections.timeline_select import (
@@ -29,6 +30,7 @@ from projections.timeline_select import (
     newest_of,
     shared_by,
     take,
+    tier_of,
     with_context,
 )
 from projections.timeline_titles import RESTRICTED, Language, title
@@ -79,7 +81,7 @@ async def relation_page(
     to: date | None = None,
     language: Language = "nl",
 ) -> Page:
-    """A page of one relation's timeline, as `team_page`. Raises NotFound when the viewer's team has it not now."""
+    """A page of one relation's timeline, as `team_page`. Raises NotFound when the viewer does not see it now."""
     check_limit(limit)
     build = await live(conn, PROJECTION)
     await _see_relation(conn, build, relation, viewer)
@@ -123,8 +125,11 @@ async def _see_team(conn: AsyncConnection, build: Live, team: str, viewer: Viewe
 async def _see_relation(conn: AsyncConnection, build: Live, relation: str, viewer: Viewer) -> None:
     known = build.tables["relation"]
     wanted = select(known.c.relation).where(known.c.relation == relation)
-    if not viewer.everything:
-        wanted = wanted.where(known.c.relation.in_(shared_by(build, viewer.teams)))
+
+    def had_by(teams: Collection[str]) -> ColumnElement[bool]:
+        return known.c.relation.in_(shared_by(build, teams))
+
+    wanted = wanted.where(*in_sight(viewer, None, had_by, tier_of(build, relation)))
     if await conn.scalar(wanted) is None:
         raise NotFound(f"relation {relation}")
 
@@ -156,7 +161,7 @@ def _as_json(row: Row[Any], viewer: Viewer, language: Language) -> dict[str, Any
         "visibility": visibility_of(row.effective),
         **({} if row.survivor is None else {"survivor": row.survivor}),
     }
-    if row.effective & hidden_bits(viewer):
+    if row.effective & hidden_bits(viewer, row.employees or ()):
         return {
             **common,
             "department": None, "occurred_at": local_date(row.occurred_at).isoformat(), "recorded_at": None,

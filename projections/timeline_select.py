@@ -33,7 +33,7 @@ from projections.kin import ALL
 from projections.layers import LAYERS, layer_bit
 from projections.store import Live
 from projections.team_timeline import BESIDE_KEY, INHERITING
-from projections.viewer import Viewer, hidden_bits
+from projections.viewer import NAMED, Viewer, hidden_bits
 
 # Rows taken of each relation at first. Few relations fill a page alone; those that might are asked again in full.
 _FIRST_TAKE: Final = 8
@@ -84,10 +84,21 @@ class Asked:
 def members_of(build: Live, relation: str) -> Select[tuple[str]]:
     """The relation and all others that are one with it now; the relation alone when it is part of no merge."""
     known, alias = build.tables["relation"], build.tables["alias"]
-    of_root = select(alias.c.root).where(alias.c.whole == ALL, alias.c.absorbed == relation, alias.c.merged)
-    root = func.coalesce(of_root.scalar_subquery(), relation)
+    root = _root(build, relation)
     absorbed = select(alias.c.absorbed).where(alias.c.merged, alias.c.root == root)
     return select(known.c.relation).where(or_(known.c.relation == root, known.c.relation.in_(absorbed)))
+
+
+def tier_of(build: Live, relation: str) -> ColumnElement[str]:
+    """The tier of the relation, or of the one that it belongs to now."""
+    known = build.tables["relation"]
+    return select(known.c.tier).where(known.c.relation == _root(build, relation)).scalar_subquery()
+
+
+def _root(build: Live, relation: str) -> ColumnElement[str]:
+    alias = build.tables["alias"]
+    of_root = select(alias.c.root).where(alias.c.whole == ALL, alias.c.absorbed == relation, alias.c.merged)
+    return func.coalesce(of_root.scalar_subquery(), relation)
 
 
 def shared_by(build: Live, teams: Collection[str]) -> Select[tuple[str]]:
@@ -189,6 +200,7 @@ def with_context(asked: Asked, source: Any) -> Any:
         relation.c.name.label("relation_name"),
         alias.c.root.label("survivor"),
         _restricted(asked, entry).label("effective"),
+        contact.c.employees,
         contact.c.held,
         contact.c.planned,
         contact.c.corrected,
@@ -225,6 +237,17 @@ def _restricted(asked: Asked, entry: FromClause) -> ColumnElement[int]:
     return case((_inherits(entry), inherited), else_=entry.c.restricted)
 
 
+def _open_to(asked: Asked, entry: FromClause, hidden: int) -> ColumnElement[bool]:
+    """The viewer satisfies every restriction; that to the contact's own employees by being one of them."""
+    restricted, employee = _restricted(asked, entry), asked.viewer.employee
+    if employee is None:
+        return restricted.bitwise_and(hidden) == 0
+    own = _of_contact(asked, entry, "employees").op("@>")(cast([employee], JSONB))
+    return and_(
+        restricted.bitwise_and(hidden & ~NAMED) == 0, or_(restricted.bitwise_and(NAMED) == 0, func.coalesce(own, False))
+    )
+
+
 def _within(asked: Asked, entry: FromClause) -> list[ColumnElement[bool]]:
     """The range of the order that is asked for."""
     filters = asked.filters
@@ -258,7 +281,7 @@ def matching(asked: Asked, entry: FromClause) -> list[ColumnElement[bool]]:
         about.append(or_(entry.c.topics.contains(topic), and_(_inherits(entry), of_contact)))
     hidden = hidden_bits(asked.viewer)
     if hidden:
-        open_to = _restricted(asked, entry).bitwise_and(hidden) == 0
+        open_to = _open_to(asked, entry, hidden)
         # A contact that was retracted or withdrawn did not take place: there is nothing left to show the date of.
         shown_by_date = and_(
             entry.c.role == "held", entry.c.withdrawn.is_(None), _of_contact(asked, entry, "retracted").is_(None)

@@ -1,9 +1,21 @@
-"""Who reads: every query takes a Viewer and shows no more than that viewer may see (SPEC section 6)."""
+"""Who reads: every query takes a Viewer and shows no more than that viewer may see (SPEC section 6).
+
+A fact's restrictions are bits of one number, so that the narrowest of several facts is their OR, and a reader sees what
+has none of the bits of `hidden_bits`. `department` takes one bit that says so and 24 of 48 more that say which: every
+department has as many, so no two departments' bits hide in each other's, and what two of them restricted is open to
+neither alone. The choice follows from a hash of the name; two of 1,000 departments share one with a chance of 1 to 60
+million.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, get_args
+
+from events.recorded import Recorded
 
 Role = Literal[
     "relation_manager", "team_lead", "board", "operations", "auditor", "privacy_officer", "administrator",
@@ -12,10 +24,11 @@ Role = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """A reader. `everything`: no restriction. Else the relations that one of `teams` has now; without teams none.
+    """A reader. `everything`: no restriction. Else the relations that one of `teams` has now, and those of `tiers`.
 
-    `roles` say which operations are open at all (services/permits.py). `department` and `employee` (the reference that
-    stands for this person in events) open facts that are restricted to those.
+    `roles` say which operations are open at all (services/api/permits.py). `department` and `employee` (the reference
+    that stands for this person in events) open facts that are restricted to those. `ref` is what events call the
+    reader; without one, as with a token of credentials.json, that is the name.
     """
 
     name: str
@@ -24,15 +37,16 @@ class Viewer:
     roles: frozenset[Role] = frozenset()
     department: str | None = None
     employee: str | None = None
+    tiers: frozenset[str] = frozenset()
+    ref: str | None = None
 
     def is_of(self, team: str) -> bool:
         """Whether what this team has is this viewer's to see."""
         return self.everything or team in self.teams
 
-    def within(self, team: str | None) -> list[frozenset[str]]:
-        """Sets of teams: a relation is in the answer when of each set one has it. `team`: asked for beside who asks."""
-        asked = [] if team is None else [frozenset({team})]
-        return asked if self.everything else [*asked, self.teams]
+    def shares(self, teams: Collection[str | None], tier: str | None) -> bool:
+        """Whether a relation of this tier that these teams have now is this viewer's to see."""
+        return self.everything or not self.teams.isdisjoint(teams) or tier in self.tiers
 
 
 EVERYTHING: Final = Viewer(name="all", everything=True, roles=frozenset(get_args(Role)))
@@ -43,17 +57,25 @@ def of_team(team: str) -> Viewer:
     return Viewer(team, teams=frozenset({team}), roles=frozenset({"relation_manager"}))
 
 
-# One bit per restriction, so that the narrowest of several facts is their OR: who reads must satisfy each of them.
 TEAM: Final = 1
 DEPARTMENT: Final = 2
 NAMED: Final = 4
+_FIRST_OF_NAMES: Final = 8
+_NAME_BITS: Final = 48
+_ALL: Final = TEAM | DEPARTMENT | NAMED | ((1 << _NAME_BITS) - 1) << _FIRST_OF_NAMES
 
-_BITS: Final = {"organisation": 0, "team": TEAM, "department": DEPARTMENT, "named": NAMED}
 
-
-def restriction(visibility: str) -> int:
-    """The restriction bits of an event's `visibility`."""
-    return _BITS[visibility]
+def restriction(event: Recorded) -> int:
+    """The restriction bits of an event; of none they fit a signed 64-bit integer."""
+    match event.visibility:
+        case "department":
+            return _of_department(event.department)
+        case "named":
+            return NAMED
+        case "team":
+            return TEAM
+        case _:
+            return 0
 
 
 def visibility_of(bits: int) -> str:
@@ -65,10 +87,25 @@ def visibility_of(bits: int) -> str:
     return "team" if bits & TEAM else "organisation"
 
 
-def hidden_bits(viewer: Viewer) -> int:
+def hidden_bits(viewer: Viewer, named: Collection[str] = ()) -> int:
     """The restrictions that this viewer does not satisfy, for a relation that it may see at all.
 
-    A team's viewer sees what is for the organisation and, since it sees a relation only while the team has it, what is
-    for the relation's teams. Departments and named employees are not known of a team's viewer.
+    Who sees a relation because a team has it satisfies `team`. Who sees relations of a tier, whoever has them, does
+    not, not even for a team of their own: what is for a team is then for those who read as its members. `named` are
+    the employees of the contact that a fact is about; of any other fact there are none.
     """
-    return 0 if viewer.everything else DEPARTMENT | NAMED
+    if viewer.everything:
+        return 0
+    satisfied = 0 if viewer.tiers else TEAM
+    if viewer.department is not None:
+        satisfied |= _of_department(viewer.department)
+    if viewer.employee is not None and viewer.employee in named:
+        satisfied |= NAMED
+    return _ALL & ~satisfied
+
+
+@lru_cache(maxsize=4_096)
+def _of_department(name: str) -> int:
+    hashed = hashlib.shake_256(name.encode()).digest(4 * _NAME_BITS)
+    order = sorted(range(_NAME_BITS), key=lambda i: (hashed[4 * i : 4 * i + 4], i))
+    return DEPARTMENT | sum(1 << (_FIRST_OF_NAMES + i) for i in order[: _NAME_BITS // 2])

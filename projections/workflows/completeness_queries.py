@@ -6,17 +6,18 @@ it: those few are judged from their facts together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Table, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, Table, exists, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.recorded import local_date
 from projections.kin import Kin, load_kin
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.rows import Row
+from projections.sight import in_sight
 from projections.store import live
 from projections.viewer import EVERYTHING, Viewer
 from projections.workflows.completeness import PARTS, summary
@@ -87,12 +88,14 @@ def _asked(tables: Tables, today: date, kin: Kin, tier: str, team: str | None, v
     )  # fmt: skip
     if kin:
         query = query.where(~absorbed)
-    for teams in viewer.within(team):
+
+    def had_by(teams: Collection[str]) -> ColumnElement[bool]:
         shares = select(assignment.c.relation).where(assignment.c.team.in_(teams), assignment.c.assigned)
         own = relation.c.relation.in_(shares)
         member = exists().where(alias.c.root == relation.c.relation, alias.c.absorbed.in_(shares))
-        query = query.where(or_(own, member) if kin else own)
-    return query
+        return or_(own, member) if kin else own
+
+    return query.where(*in_sight(viewer, team, had_by, relation.c.tier))
 
 
 async def _unite(conn: AsyncConnection, tables: Tables, kin: Kin, rows: list[Row], thresholds: Thresholds) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +14,7 @@ from events.errors import FieldError, Invalid
 from events.recorded import iso, local_date
 from projections.heads import root_of
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
+from projections.sight import in_sight
 from projections.store import live
 from projections.viewer import EVERYTHING, Viewer
 from projections.workflows.projection import PROJECTION
@@ -97,16 +98,19 @@ def _loops(tables: Tables) -> Query:
 
 
 def _visible(query: Query, tables: Tables, viewer: Viewer, team: str | None) -> Query:
-    """Narrowed to relations of a team, and to those that the viewer's team has now. Who has one of those that
-    are one by merges has them all."""
-    loop, alias, assignment = tables["loop"], tables["alias"], tables["assignment"]
+    """Narrowed to relations of a team, and to those that the viewer sees. Who has one of those that are one by
+    merges has them all."""
+    loop, alias, assignment, relation = (tables[n] for n in ("loop", "alias", "assignment", "relation"))
     above = alias.alias("above")
-    for teams in viewer.within(team):
+    root = func.coalesce(alias.c.root, loop.c.relation)
+
+    def had_by(teams: Collection[str]) -> ColumnElement[bool]:
         joined = assignment.outerjoin(above, and_(above.c.absorbed == assignment.c.relation, above.c.root.is_not(None)))
         shares = select(func.coalesce(above.c.root, assignment.c.relation)).select_from(joined)
-        mine = shares.where(assignment.c.team.in_(teams), assignment.c.assigned)
-        query = query.where(func.coalesce(alias.c.root, loop.c.relation).in_(mine))
-    return query
+        return root.in_(shares.where(assignment.c.team.in_(teams), assignment.c.assigned))
+
+    tier = select(relation.c.tier).where(relation.c.relation == root).scalar_subquery()
+    return query.where(*in_sight(viewer, team, had_by, tier))
 
 
 def _in_state(loop: Table, state: str | None, now: datetime) -> list[ColumnElement[bool]]:

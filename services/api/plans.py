@@ -171,7 +171,7 @@ def _tagged(found: Question) -> dict[str, str]:
 
 
 def _hidden(event: Recorded, viewer: Viewer) -> bool:
-    return bool(restriction(event.visibility) & hidden_bits(viewer))
+    return bool(restriction(event) & hidden_bits(viewer))
 
 
 async def _place(
