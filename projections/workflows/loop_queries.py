@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -11,12 +11,13 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.errors import FieldError, Invalid
-from events.recorded import iso, local_date
+from events.recorded import decode, iso, local_date
+from events.tables import entry
 from projections.heads import root_of
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.sight import in_sight
 from projections.store import live
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import EVERYTHING, Viewer, hidden_bits, restriction
 from projections.workflows.projection import PROJECTION
 from projections.workflows.terms_now import calendar_now
 from projections.working_calendar import WorkingCalendar
@@ -62,7 +63,8 @@ async def list_loops(
         query = query.where(loop.c.position < decode_cursor("loops", cursor, [int])[0])
     rows = (await conn.execute(query.order_by(loop.c.position.desc()).limit(limit + 1))).mappings().all()
     working = await calendar_now(conn, tables, calendar)
-    items = [_as_json(r, now, working) for r in rows[:limit]]
+    withheld = await _withheld(conn, rows[:limit], viewer)
+    items = [_as_json(r, now, working, withheld) for r in rows[:limit]]
     return Page(items, encode_cursor("loops", [rows[limit - 1]["position"]]) if len(rows) > limit else None)
 
 
@@ -79,7 +81,23 @@ async def find_loop(
     found = (await conn.execute(query)).mappings().first()
     if found is None:
         return None
-    return Found(_as_json(found, now, await calendar_now(conn, tables, calendar)), found["relation"])
+    withheld = await _withheld(conn, [found], viewer)
+    return Found(_as_json(found, now, await calendar_now(conn, tables, calendar), withheld), found["relation"])
+
+
+def _score_of(row: RowMapping) -> Sequence[Any] | None:
+    entries: Mapping[str, Sequence[Any]] = row["entries"] or {}
+    return entries.get("scored")
+
+
+async def _withheld(conn: AsyncConnection, rows: Sequence[RowMapping], viewer: Viewer) -> set[int]:
+    """Positions of the scores that are restricted to others than this viewer: they show as anonymous ones do."""
+    positions = {score[2] for row in rows if (score := _score_of(row)) is not None}
+    if viewer.everything or not positions:
+        return set()
+    query = select(entry.c.payload, entry.c.version).where(entry.c.position.in_(positions))
+    scores = [decode(r.payload, r.version) for r in await conn.execute(query)]
+    return {score.position for score in scores if restriction(score) & hidden_bits(viewer)}
 
 
 def _loops(tables: Tables) -> Query:
@@ -109,8 +127,7 @@ def _visible(query: Query, tables: Tables, viewer: Viewer, team: str | None) -> 
         shares = select(func.coalesce(above.c.root, assignment.c.relation)).select_from(joined)
         return root.in_(shares.where(assignment.c.team.in_(teams), assignment.c.assigned))
 
-    tier = select(relation.c.tier).where(relation.c.relation == root).scalar_subquery()
-    return query.where(*in_sight(viewer, team, had_by, tier))
+    return query.where(*in_sight(viewer, team, had_by, relation.c.tier))
 
 
 def _in_state(loop: Table, state: str | None, now: datetime) -> list[ColumnElement[bool]]:
@@ -125,9 +142,9 @@ def _in_state(loop: Table, state: str | None, now: datetime) -> list[ColumnEleme
             raise Invalid("schema", [FieldError("/state", f"must be one of {', '.join(STATES)}")])
 
 
-def _as_json(r: RowMapping, now: datetime, calendar: WorkingCalendar) -> dict[str, Any]:
-    entries: Mapping[str, Any] = r["entries"] or {}
-    scored: Mapping[str, Any] = entries["scored"][4] if "scored" in entries else {}
+def _as_json(r: RowMapping, now: datetime, calendar: WorkingCalendar, withheld: Collection[int]) -> dict[str, Any]:
+    score = _score_of(r)
+    scored: Mapping[str, Any] = {} if score is None or score[2] in withheld else score[4]
     anonymous: bool = scored.get("anonymous", True)
     until: datetime = r["closed_at"] or now
     return {

@@ -21,6 +21,7 @@ from projections.rows import Projection
 from projections.viewer import Viewer
 from services.access import Identity, Publisher
 from services.api.parts import Parts, parts_of
+from services.api.permits import operation_of, permitted
 from services.problems import refuse
 
 Layer = Literal["board", "senior_management", "tactical_management", "professional"]
@@ -97,11 +98,16 @@ class AsOf(Asked):
     )
 
 
+async def known_now(parts: Parts, credentials: HTTPAuthorizationCredentials | None) -> Identity | None:
+    """Who has these credentials at this moment; None: nobody (any longer)."""
+    return await parts.access.identify(credentials.credentials) if credentials is not None else None
+
+
 async def identity_of(
     request: Request, parts: Annotated[Parts, Depends(parts_of)], credentials: Credentials
 ) -> Identity:
     """Who asks, also as `request.state.identity`. Raises Refused (401) without a token or with one that nobody has."""
-    known = await parts.access.identify(credentials.credentials) if credentials is not None else None
+    known = await known_now(parts, credentials)
     if known is None:
         detail = "send `Authorization: Bearer TOKEN` with a token that is in use"
         raise refuse("unauthenticated", "/header/Authorization", detail)
@@ -109,10 +115,14 @@ async def identity_of(
     return known
 
 
-async def viewer_of(known: Annotated[Identity, Depends(identity_of)]) -> Viewer:
-    """The viewer that asks. A department's token reads nothing but its own verdicts."""
+async def viewer_of(request: Request, known: Annotated[Identity, Depends(identity_of)]) -> Viewer:
+    """The viewer that asks, as far as this operation lets them see. Raises Refused (403) where no role of theirs
+    allows it. A department's token reads nothing but its own verdicts."""
     if isinstance(known, Viewer):
-        return known
+        seen = permitted(known, operation_of(request))
+        if seen is None:
+            raise refuse("forbidden", "/header/Authorization", "none of your roles allows this")
+        return seen
     raise refuse("forbidden", "/header/Authorization", "this is a department's token; reading wants a viewer's")
 
 

@@ -32,6 +32,7 @@ from services.access import Publisher
 from services.api.asking import HasParts
 from services.api.edge import PAGE_POLICY
 from services.api.parts import Parts
+from services.api.permits import permitted
 from services.api.reading import read_body
 from services.api.words import Language, words
 from services.problems import refuse
@@ -139,18 +140,20 @@ def _home(language: Language) -> str:
 
 
 async def _gather(parts: Parts, viewer: Viewer, language: Language, team: str | None) -> dict[str, Any]:
+    lines, timelines = permitted(viewer, "answerQuestion1"), permitted(viewer, "showTeamTimeline")
     async with parts.reading() as conn:
         now = await book_now(conn)
-        overdue = await overdue_lines(
-            conn, now, limit=OVERDUE_SHOWN, viewer=viewer, calendar=parts.calendar,
+        overdue = Page([]) if lines is None else await overdue_lines(
+            conn, now, limit=OVERDUE_SHOWN, viewer=lines, calendar=parts.calendar,
             lead_working_days=parts.settings.default_lead_days,
         )  # fmt: skip
-        teams = await _teams(conn, viewer)
+        teams = [] if timelines is None else await _teams(conn, timelines)
         chosen = team if team in [t["team"] for t in teams] else (teams[0]["team"] if teams else None)
-        entries = await _entries(conn, viewer, chosen, language)
+        entries = [] if timelines is None else await _entries(conn, timelines, chosen, language)
         shown = await parts.privacy.reveal(conn, {"overdue": overdue.items, "entries": entries})
     return {
         **shown,
+        "reads": timelines is not None,
         "more_overdue": overdue.next is not None,
         "teams": teams,
         "team": chosen,

@@ -12,7 +12,7 @@ from projections import team_timeline
 from projections.store import live
 from projections.timeline_queries import after_position, team_page
 from services.api.answering import list_response
-from services.api.asking import Credentials, HasParts, NoKeys, Reader, UpTo, only_own, position_in
+from services.api.asking import Credentials, HasParts, NoKeys, Reader, UpTo, known_now, only_own, position_in
 from services.api.live import ROUND, LiveResponse, follow
 from services.api.timelines import TimelineAsked, filters
 
@@ -42,6 +42,7 @@ async def timeline(
 )
 async def follow_live(
     team: str,
+    request: Request,
     parts: HasParts,
     viewer: Reader,
     credentials: Credentials,
@@ -61,11 +62,11 @@ async def follow_live(
     if after is None:
         async with parts.reading() as conn:
             after = (await live(conn, team_timeline.PROJECTION)).position
-    token = credentials.credentials if credentials is not None else ""
+    known = request.state.identity
 
     async def newer(position: int) -> Sequence[dict[str, Any]] | None:
-        if await parts.access.identify(token) != viewer:
-            return None  # revoked, or moved to another team, since the call
+        if await known_now(parts, credentials) != known:
+            return None  # revoked, or given other teams or roles, since the call
         async with parts.reading() as conn:
             entries = await after_position(conn, team, viewer, position, limit=ROUND)
             return await parts.privacy.reveal(conn, entries)

@@ -1,0 +1,23 @@
+"""Which relations a viewer sees, as a condition of a query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from sqlalchemy import ColumnElement, or_
+
+from projections.viewer import Viewer
+
+
+def in_sight(
+    viewer: Viewer, team: str | None, had_by: Callable[[Collection[str]], ColumnElement[bool]], tier: ColumnElement[str]
+) -> list[ColumnElement[bool]]:
+    """Conditions on a relation: `team` has it now, if one is asked for, and the viewer sees it.
+
+    `had_by` says of teams that one of them has it now, or one that it absorbed; `tier` is its column.
+    """
+    asked = [] if team is None else [had_by([team])]
+    if viewer.everything:
+        return asked
+    mine = had_by(viewer.teams)
+    return [*asked, or_(mine, tier.in_(viewer.tiers)) if viewer.tiers else mine]
