@@ -35,6 +35,7 @@ from events.catalog import Submission, check
 from events.clock import system_now
 from events.errors import FieldError
 from events.identity import relation_key
+from events.keys import KEPT, Named, of_event, of_person
 from events.postgres import Connection, connect
 from events.privacy import Privacy, content_mac, new_event_key, seal, unseal
 from events.proof import GENESIS
@@ -43,7 +44,7 @@ from events.recording import People, Stored, content_of, record
 from events.rules import RULES
 from events.verdict import Verdict, problem
 from events.withdrawing import event_key, event_thing, named_event
-from events.writing import NEW_ENTRIES, EntryWriter, columns_of
+from events.writing import NEW_ENTRIES, EntryWriter, columns_of, names_of
 
 _RELEASE_AT_ONCE: Final = 500
 _LATE_AFTER: Final = timedelta(days=7)
@@ -251,7 +252,8 @@ class Ledger:
         now = max(now, row["recorded_at"] or now).astimezone(UTC)
         batch = _Batch(now=now, recorded=iso(now), position=row["position"])
         ready: list[Any] = await conn.fetch(_READY, _RELEASE_AT_ONCE) if row["parked"] else []
-        waiting = [(r, _reopen(r)) for r in ready]
+        keys = await self._privacy.keys.unwrap([(KEPT, r["key"]) for r in ready])
+        waiting = [(r, _reopen(r, key)) for r, key in zip(ready, keys, strict=True)]
         await self._load(conn, batch, [a for _, a in waiting] + list(arrivals))
 
         released: list[tuple[str, Verdict]] = []
@@ -259,7 +261,7 @@ class Ledger:
             verdict = await self._loading(conn, batch, arrival, partial(self._retry, batch, parked, arrival))
             if verdict is not None:
                 released.append((arrival.department, verdict))
-        writer = EntryWriter(conn, batch.entries, batch.now)
+        writer = EntryWriter(conn, self._privacy.keys, batch.entries, batch.now)
         try:
             verdicts = await self._judge_all(conn, batch, arrivals, writer)
             await writer.end()
@@ -358,6 +360,7 @@ class Ledger:
         for key in keys:
             batch.things.setdefault(key, None)
         absorbed: list[str] = []
+        locked: list[tuple[Named, Any]] = []  # keys of people, and of events that are there already, with their rows
         rows = await conn.fetch(_LOOK, [p[0] for p in pairs], [p[1] for p in pairs], list(keys), lookups, list(chains))
         for r in rows:
             what = r["what"]
@@ -371,13 +374,13 @@ class Ledger:
                 if r["b"] and r["a"] not in batch.absorbed:
                     absorbed.append(r["a"])
             elif what == "person":
-                self._people.found(r["x"], r["a"], r["y"])
-            elif what == "entry":
-                first = Verdict("duplicate", r["b"], r["a"], r["n"], r["c"], r["m"], bytes(r["x"]).hex())
-                batch.seen[(r["a"], r["b"])] = (first, r["z"], r["y"])
+                locked.append(((of_person(r["a"]), r["y"]), r))
+            elif r["z"] is None:
+                batch.seen[(r["a"], r["b"])] = (_first(r), None, None)
             else:
-                again = Verdict("parked", r["b"], r["a"], problem=orjson.loads(r["c"]))
-                batch.seen[(r["a"], r["b"])] = (again, r["z"], r["y"])
+                locked.append(((of_event(r["n"]) if what == "entry" else KEPT, r["z"]), r))
+        if locked:
+            await self._open(batch, locked)
         named = [pair for key in keys if (pair := named_event(key)) is not None]
         if named:
             for r in await conn.fetch(_EVENTS, [p[0] for p in named], [p[1] for p in named]):
@@ -387,6 +390,14 @@ class Ledger:
         if absorbed:
             for r in await conn.fetch(_ABOVE, absorbed):
                 batch.absorbed.setdefault(r["relation"], r["absorbed_by"])
+
+    async def _open(self, batch: _Batch, locked: Sequence[tuple[Named, Any]]) -> None:
+        opened = await self._privacy.keys.unwrap([named for named, _ in locked])
+        for (_, r), key in zip(locked, opened, strict=True):
+            if r["what"] == "person":
+                self._people.found(r["x"], r["a"], key)
+            else:
+                batch.seen[(r["a"], r["b"])] = (_first(r), key, r["y"])
 
     def _judge(self, batch: _Batch, arrival: Arrival) -> Verdict:
         sub = arrival.submission
@@ -517,17 +528,29 @@ class Ledger:
                 for name in ("source", "id", "type", "department", "version"):
                     v.problem["conflicting"][name] = getattr(first, name) if first else found.get(name)
 
+    async def _wrapped(self, batch: _Batch, rest: Sequence[Stored]) -> list[bytes]:
+        """New keys under the key-encryption key: of the entries still to be written, of parked and rejected events."""
+        return await self._privacy.keys.wrap(
+            [
+                *names_of(rest),
+                *((KEPT, row[8]) for row in batch.parked),
+                *((KEPT, row[8]) for row in batch.rejected if row[8] is not None),
+            ]
+        )
+
     async def _write(self, conn: Connection, batch: _Batch, rest: Sequence[Stored], *, had_parked: bool) -> bool:
         """Writes the batch; True when parked events became ready."""
         await self._people.write(conn, _PERSONS)
+        keys = await self._wrapped(batch, rest)
+        kept = iter(keys[len(rest) :])
         if batch.entries or batch.parked or batch.unparked:
-            await conn.execute(_APPEND, *_columns(batch, rest), *_tally(batch))
+            await conn.execute(_APPEND, *_columns(batch, rest, keys[: len(rest)]), *_tally(batch))
         elif batch.counts:
             await conn.execute(_TALLY, *_tally(batch))
         if batch.merges:
             await conn.execute(_ABSORB, list(batch.merges), list(batch.merges.values()))
         if batch.parked:
-            await conn.executemany(_PARK, batch.parked)
+            await conn.executemany(_PARK, [(*p[:8], next(kept), p[9]) for p in batch.parked])
         if batch.unparked:
             await conn.execute("DELETE FROM ledger.parked WHERE arrival = ANY($1::bigint[])", batch.unparked)
         if batch.reparked:
@@ -535,19 +558,21 @@ class Ledger:
                 "UPDATE ledger.parked SET ready = 0, waits_for = $2, problem = $3 WHERE arrival = $1", batch.reparked
             )
         if batch.rejected:
-            await conn.executemany(_REJECT, [(*r[:5], orjson.dumps(r[5]).decode(), *r[6:]) for r in batch.rejected])
+            rows = [(*r[:5], orjson.dumps(r[5]).decode(), *r[6:8], r[8] and next(kept)) for r in batch.rejected]
+            await conn.executemany(_REJECT, rows)
         if batch.touched and (had_parked or batch.parked):
             accepted = (event_key(e.source, e.id) for e in batch.entries)
             return bool(await conn.fetch(_FREE, [*batch.touched, *accepted]))
         return False
 
 
-def _columns(batch: _Batch, rest: Sequence[Stored]) -> list[Any]:
-    """The arguments of `_APPEND` before the tally's; `rest` are the entries that are not written yet."""
+def _columns(batch: _Batch, rest: Sequence[Stored], keys: Sequence[bytes]) -> list[Any]:
+    """The arguments of `_APPEND` before the tally's; `rest` are the entries that are not written yet, with their keys
+    wrapped."""
     touched = {k: t for k in batch.touched if (t := batch.things[k]) is not None}
     chains = {s.relation: batch.chains[s.relation] for s in batch.entries}
     return [
-        *columns_of(rest, batch.now if batch.entries else None),
+        *columns_of(rest, keys, batch.now if batch.entries else None),
         list(chains), [c[0] for c in chains.values()], [c[1] for c in chains.values()],
         list(touched), [orjson.dumps(t.value).decode() for t in touched.values()],
         [t.version for t in touched.values()], [t.position for t in touched.values()],
@@ -561,10 +586,17 @@ def _tally(batch: _Batch) -> list[Any]:
     return [names, *map(list, columns), [batch.now] * len(names)]
 
 
-def _reopen(row: Any) -> Arrival:
+def _reopen(row: Any, key: bytes) -> Arrival:
     """A parked event as it came. It was valid then, and the contracts only ever widen."""
-    raw = unseal(row["key"], row["sealed"], b"parked")
+    raw = unseal(key, row["sealed"], b"parked")
     return Arrival(row["department"], raw, check(orjson.loads(raw)))
+
+
+def _first(row: Any) -> Verdict:
+    """The verdict that an event that is there already got, as its sender hears it again."""
+    if row["what"] == "parked":
+        return Verdict("parked", row["b"], row["a"], problem=orjson.loads(row["c"]))
+    return Verdict("duplicate", row["b"], row["a"], row["n"], row["c"], row["m"], bytes(row["x"]).hex())
 
 
 def _again(verdict: Verdict) -> Verdict:

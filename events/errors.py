@@ -7,6 +7,7 @@
     ├── Diverged           stream and ledger disagree; nothing may go on before a person looked
     ├── FeedBroken         a feed of the stream is over; reopen from the stored position
     ├── Fenced             another replica has moved this projection's checkpoint
+    ├── KeyMissing         a key is gone although nobody erased it: an alarm, never "gegevens gewist"
     ├── NotFound           what was asked for does not exist, or the asker may not know that it does
     └── SetupError         the machine, a port, a directory or a setting is not as needed
 
@@ -68,6 +69,14 @@ class FeedBroken(RelatieboekError):
 
 class Fenced(RelatieboekError):
     """Another replica has moved this projection's checkpoint."""
+
+
+class KeyMissing(RelatieboekError):
+    """A key is gone although no erasure took it, or its key-encryption key is not there. `what` names no person."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"key missing: {what}")
+        self.what = what
 
 
 class NotFound(RelatieboekError):

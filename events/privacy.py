@@ -3,22 +3,25 @@
 A person's or employee's id becomes a random reference, `ref~<32 hex>`. A text becomes
 `enc~e~<position>~<pointer>~<base64>` under the key of its event, or `enc~p~<ref>~<position>~<pointer>~<base64>` under
 the key of the person that it describes. AES-256-GCM; the associated data bind type, source, id and JSON pointer, so a
-ciphertext cannot be moved to another event or field. Without the key a token reads as "gegevens gewist".
+ciphertext cannot be moved to another event or field. The keys themselves lie wrapped in the ledger's schema
+(`events.keys`). A token whose key was erased, which the tombstone in the key's row says, reads as "gegevens gewist";
+one whose key is gone without that is an error.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
-import os
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from events.errors import KeyMissing
+from events.keys import KeyWrapper, of_event, of_person, random_bytes
 from events.seen import note_persons, note_relations
 from events.tables import entry, event_key, person_key
 
@@ -27,48 +30,26 @@ REF: Final = "ref~"
 ENC: Final = "enc~"
 ERASED: Final = "gegevens gewist"
 _NONCE_BYTES: Final = 12
-_RANDOM_AT_ONCE: Final = 16_384
-
-
-class _Random:
-    """The system's random bytes, fetched for many events at once: a call of `os.urandom` costs as much as a seal.
-
-    Every byte is given out once. A forked process would give out the same: our services do not fork.
-    """
-
-    def __init__(self) -> None:
-        self._bytes, self._at = b"", 0
-
-    def take(self, count: int) -> bytes:
-        at, end = self._at, self._at + count
-        if end > len(self._bytes):
-            self._bytes = os.urandom(_RANDOM_AT_ONCE)
-            at, end = 0, count
-        self._at = end
-        return self._bytes[at:end]
-
-
-_random = _Random()
 
 
 def new_key() -> bytes:
     """A person's key: 32 random bytes."""
-    return _random.take(32)
+    return random_bytes(32)
 
 
 def new_event_key() -> bytes:
     """An event's key: 32 random bytes for its texts, 32 for the HMAC of its content."""
-    return _random.take(64)
+    return random_bytes(64)
 
 
 def new_ref() -> str:
-    return REF + _random.take(16).hex()
+    return REF + random_bytes(16).hex()
 
 
 def seal(key: bytes, plain: bytes, aad: bytes) -> bytes:
     """Nonce and ciphertext, under the first 32 bytes of the key. A fresh random nonce each time: a key seals
     some dozens of texts at most."""
-    nonce = _random.take(_NONCE_BYTES)
+    nonce = random_bytes(_NONCE_BYTES)
     return nonce + AESGCM(key[:32]).encrypt(nonce, plain, aad)
 
 
@@ -123,10 +104,11 @@ def _replace(doc: Any, plain: Mapping[str, str]) -> Any:
 
 
 class Privacy:
-    """Reads tokens. Holds the book-wide lookup key that finds a person's reference by id."""
+    """Reads tokens. Holds the book-wide lookup key that finds a person's reference by id, and what opens keys."""
 
-    def __init__(self, lookup_key: bytes) -> None:
+    def __init__(self, lookup_key: bytes, keys: KeyWrapper) -> None:
         self._lookup_key = lookup_key
+        self.keys = keys
 
     def lookup(self, kind: Kind, id_: str) -> bytes:
         """What finds a person's row without storing the id: HMAC of kind and id."""
@@ -136,10 +118,11 @@ class Privacy:
         """The reference that stands for this person in events, or None when no event named them."""
         return await conn.scalar(select(person_key.c.ref).where(person_key.c.lookup == self.lookup(kind, id_)))
 
-    async def reveal(self, conn: AsyncConnection, doc: Any) -> Any:
-        """The JSON document with every token replaced by what it stands for, or by "gegevens gewist".
+    async def reveal(self, conn: AsyncConnection, doc: Any, *, erased: str = ERASED) -> Any:
+        """The JSON document with every token replaced by what it stands for, or by `erased`.
 
-        Two queries at most, however many tokens. Raises cryptography's InvalidTag when a ciphertext was tampered with.
+        Two queries at most, however many tokens. Raises KeyMissing for a key that is gone although nobody erased it,
+        cryptography's InvalidTag when a ciphertext was tampered with.
         """
         tokens, relations = set[str](), set[str]()
         _collect(doc, tokens, relations)
@@ -154,33 +137,59 @@ class Privacy:
         events = await self._events(conn, {p.position for p in texts.values()})
         plain: dict[str, str] = {}
         for ref in refs:
-            plain[ref] = persons[ref][0] if ref in persons else ERASED
+            person = persons[ref]
+            plain[ref] = erased if person is None else person[0]
         for token, part in texts.items():
-            event = events.get(part.position)
-            key = (persons.get(part.ref, ("", None))[1]) if part.ref else (event[0] if event else None)
-            if event is None or key is None:
-                plain[token] = ERASED
+            event = events[part.position]
+            person = persons[part.ref] if part.ref else None
+            key = (person[1] if person else None) if part.ref else event.key
+            if key is None:
+                plain[token] = erased
                 continue
-            aad = aad_of(event[1], event[2], event[3], part.pointer)
+            aad = aad_of(event.type, event.source, event.id, part.pointer)
             plain[token] = unseal(key, part.sealed, aad).decode()
         return _replace(doc, plain)
 
-    async def _persons(self, conn: AsyncConnection, refs: set[str]) -> dict[str, tuple[str, bytes]]:
+    async def _persons(self, conn: AsyncConnection, refs: set[str]) -> dict[str, tuple[str, bytes] | None]:
+        """Id and key of each; None for who was erased."""
         if not refs:
             return {}
-        rows = await conn.execute(select(person_key).where(person_key.c.ref.in_(refs)))
-        return {r.ref: (unseal(r.key, r.sealed_id, r.ref.encode()).decode(), r.key) for r in rows}
+        rows = (await conn.execute(select(person_key).where(person_key.c.ref.in_(refs)))).all()
+        there = [r for r in rows if r.key is not None]
+        keys = await self.keys.unwrap([(of_person(r.ref), r.key) for r in there])
+        found: dict[str, tuple[str, bytes] | None] = {r.ref: None for r in rows if r.erased_by is not None}
+        for row, key in zip(there, keys, strict=True):
+            found[row.ref] = (unseal(key, row.sealed_id, row.ref.encode()).decode(), key)
+        for ref in refs - found.keys():
+            raise KeyMissing(ref)
+        return found
 
-    async def _events(
-        self, conn: AsyncConnection, positions: set[int]
-    ) -> dict[int, tuple[bytes | None, str, str, str]]:
+    async def _events(self, conn: AsyncConnection, positions: set[int]) -> dict[int, _Event]:
+        """Of each the key of its texts, None where it was erased, and what its texts are bound to."""
         if not positions:
             return {}
-        query = select(event_key.c.position, event_key.c.key, entry.c.type, entry.c.source, entry.c.id).join(
-            entry, entry.c.position == event_key.c.position
+        k = event_key.c
+        query = select(k.position, k.key, k.erased_by, entry.c.type, entry.c.source, entry.c.id).join(
+            entry, entry.c.position == k.position
         )
-        rows = await conn.execute(query.where(event_key.c.position.in_(positions)))
-        return {r.position: (r.key, r.type, r.source, r.id) for r in rows}
+        rows = (await conn.execute(query.where(k.position.in_(positions)))).all()
+        there = [r for r in rows if r.key is not None]
+        keys = await self.keys.unwrap([(of_event(r.position), r.key) for r in there])
+        opened = {row.position: key for row, key in zip(there, keys, strict=True)}
+        found = {
+            r.position: _Event(opened.get(r.position), r.type, r.source, r.id)
+            for r in rows if r.key is not None or r.erased_by is not None
+        }  # fmt: skip
+        for position in positions - found.keys():
+            raise KeyMissing(f"the texts of event {position}")
+        return found
+
+
+class _Event(NamedTuple):
+    key: bytes | None
+    type: str
+    source: str
+    id: str
 
 
 class _Text:

@@ -13,6 +13,7 @@ import orjson
 from events.canonical import canonical
 from events.catalog import Submission
 from events.fields import Mark
+from events.keys import of_person
 from events.marked import people_in, replaced
 from events.privacy import REF, Kind, Privacy, aad_of, new_key, new_ref, seal, text_token
 from events.proof import entry_hash
@@ -105,9 +106,11 @@ class People:
     async def write(self, conn: Any, statement: str) -> None:
         if not self.fresh:
             return
+        people = self.fresh.values()
+        keys = await self._privacy.keys.wrap([(of_person(n.person.ref), n.person.key) for n in people])
         rows = [
-            (n.person.ref, n.kind, lookup, n.person.key, seal(n.person.key, n.id.encode(), n.person.ref.encode()))
-            for lookup, n in self.fresh.items()
+            (n.person.ref, n.kind, lookup, key, seal(n.person.key, n.id.encode(), n.person.ref.encode()))
+            for (lookup, n), key in zip(self.fresh.items(), keys, strict=True)
         ]
         await conn.execute(statement, *map(list, zip(*rows, strict=True)))
 

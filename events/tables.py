@@ -68,8 +68,9 @@ event_key = Table(
     "event_key",
     metadata,
     Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", LargeBinary, comment="AES-256 key of the event's texts; null once erased"),
+    Column("key", LargeBinary, comment="key of the event's texts, wrapped; null once erased"),
     Column("content_mac", LargeBinary, comment="HMAC of the content as sent; null once erased"),
+    Column("erased_by", BigInteger, comment="tombstone: the position of the event that says why the key is gone"),
 )
 
 person_key = Table(
@@ -77,9 +78,10 @@ person_key = Table(
     metadata,
     Column("ref", Text, primary_key=True, comment="random reference that stands for the person in events"),
     Column("kind", Text, nullable=False, comment="person or employee"),
-    Column("lookup", LargeBinary, nullable=False, unique=True, comment="HMAC of kind and id under the lookup key"),
-    Column("key", LargeBinary, nullable=False),
-    Column("sealed_id", LargeBinary, nullable=False, comment="the id as sent, under the person's key"),
+    Column("lookup", LargeBinary, unique=True, comment="HMAC of kind and id under the lookup key; stays when erased"),
+    Column("key", LargeBinary, comment="wrapped; null once erased"),
+    Column("sealed_id", LargeBinary, comment="the id as sent, under the person's key; null once erased"),
+    Column("erased_by", BigInteger, comment="tombstone: the position of the event person.erased"),
 )
 
 parked = Table(
@@ -95,7 +97,7 @@ parked = Table(
     Column("problem", JSONB, nullable=False),
     Column("parked_at", _instant, nullable=False),
     Column("sealed", LargeBinary, nullable=False, comment="the event as sent, under key"),
-    Column("key", LargeBinary, nullable=False),
+    Column("key", LargeBinary, nullable=False, comment="wrapped"),
     Column("content_mac", LargeBinary, nullable=False),
     UniqueConstraint("source", "id", name="parked_source_id"),
     Index("parked_waits_for", "waits_for", postgresql_using="gin"),
@@ -114,7 +116,7 @@ rejected = Table(
     Column("problem", JSONB, nullable=False),
     Column("rejected_at", _instant, nullable=False),
     Column("sealed", LargeBinary, comment="the event as sent, under key; null for patient data"),
-    Column("key", LargeBinary),
+    Column("key", LargeBinary, comment="wrapped"),
     Index("rejected_source_id", "source", "id"),
     Index("rejected_department", "department", "rejected_id"),
 )

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+from events.keys import KeyWrapper, Named, of_event
 from events.postgres import Connection
 from events.recording import Stored
 
@@ -22,13 +23,18 @@ k AS (INSERT INTO ledger.event_key (position, key, content_mac)
 _PART: Final = f"WITH {NEW_ENTRIES} SELECT 1"
 
 
-def columns_of(entries: Sequence[Stored], recorded_at: Any) -> list[Any]:
-    """The arguments of `NEW_ENTRIES`; `recorded_at` may be None where there are no entries."""
+def names_of(entries: Sequence[Stored]) -> list[Named]:
+    """Their keys, to be wrapped."""
+    return [(of_event(s.position), s.key) for s in entries]
+
+
+def columns_of(entries: Sequence[Stored], keys: Sequence[bytes], recorded_at: Any) -> list[Any]:
+    """The arguments of `NEW_ENTRIES`; `keys` are wrapped, `recorded_at` may be None where there are no entries."""
     e = entries
     return [
         [s.position for s in e], [s.relation for s in e], [s.version for s in e], [s.source for s in e],
         [s.id for s in e], [s.type for s in e], [s.department for s in e], [s.payload for s in e],
-        [s.prev for s in e], [s.leaf for s in e], [s.key for s in e], [s.content_mac for s in e], recorded_at,
+        [s.prev for s in e], [s.leaf for s in e], list(keys), [s.content_mac for s in e], recorded_at,
     ]  # fmt: skip
 
 
@@ -41,8 +47,8 @@ class EntryWriter:
 
     AT_ONCE: Final = 250
 
-    def __init__(self, conn: Connection, entries: Sequence[Stored], recorded_at: Any) -> None:
-        self._conn, self._entries, self._recorded_at = conn, entries, recorded_at
+    def __init__(self, conn: Connection, keys: KeyWrapper, entries: Sequence[Stored], recorded_at: Any) -> None:
+        self._conn, self._keys, self._entries, self._recorded_at = conn, keys, entries, recorded_at
         self._written = 0
         self._running: asyncio.Task[Any] | None = None
 
@@ -50,9 +56,12 @@ class EntryWriter:
         """Begins the next part where there is one, and lets others on the loop have their turn."""
         if len(self._entries) - self._written >= self.AT_ONCE:
             await self.end()
-            part = self.rest()
-            self._running = asyncio.create_task(self._conn.execute(_PART, *columns_of(part, self._recorded_at)))
+            self._running = asyncio.create_task(self._write(self.rest()))
         await asyncio.sleep(0)
+
+    async def _write(self, part: Sequence[Stored]) -> None:
+        keys = await self._keys.wrap(names_of(part))
+        await self._conn.execute(_PART, *columns_of(part, keys, self._recorded_at))
 
     def rest(self) -> Sequence[Stored]:
         """The entries that no part has; from now on they count as written."""

@@ -88,6 +88,8 @@ class Settings(BaseSettings):
 
     # Secrets of the book.
     lookup_key: SecretStr | None = None  # 32 bytes in hex: finds a person's reference without storing the id
+    key_ring: SecretStr | None = None  # id:key,id:key, the newest first: key-encryption keys, 32 bytes in hex each
+    key_ring_file: Path | None = None  # the same in a file, which is read again when it changes
     service_password: SecretStr | None = None  # of role relatieboek_service, when migrations create it
 
     # The notary, for that service only.

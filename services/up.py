@@ -170,6 +170,8 @@ def _secrets(plan: _Plan) -> Internal:
         internal = credentials.internal or Internal.fresh(plan.settings)
         if plan.settings.lookup_key and internal.lookup_key != plan.settings.lookup_key.get_secret_value():
             raise SetupError("RELATIEBOEK_LOOKUP_KEY is een andere dan waarmee dit boek begon. Gebruik die van toen.")
+        if not internal.key_ring:  # of a directory from before keys were wrapped
+            internal = internal.model_copy(update={"key_ring": Internal.fresh(plan.settings).key_ring})
         return credentials.model_copy(update={"internal": internal})
 
     return store.internal_of(store.update(plan.where.credentials, with_internal))

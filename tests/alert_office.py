@@ -22,6 +22,7 @@ from services.intake.departments import Department
 from services.intake.desk import arrive
 from services.ticking.ticker import Ticker
 from tests.alert_trial import at
+from tests.given import KEYS
 
 Json = Mapping[str, Any]
 SOURCE = "urn:nld:oin:00000001234567890000:systeem:crm"
@@ -36,7 +37,7 @@ class Office:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
-        self.privacy = Privacy(bytes(range(32)))
+        self.privacy = Privacy(bytes(range(32)), KEYS)
         self.ledger = Ledger(engine.url.render_as_string(hide_password=False), self.privacy)
         self.announced: list[Json] = []
         self.sent: list[Json] = []

@@ -11,11 +11,15 @@ from typing import Any
 from msgspec.structs import replace as renumber
 
 from events.in_force import WITHDRAWAL
+from events.keys import Ring, RingWrapper
 from events.recorded import ORGANISATION, Recorded
 
 HAAG = "0b1f5b0e-7d0a-5c55-9a58-1f3a54f0a001"
 DELFT = "0b1f5b0e-7d0a-5c55-9a58-1f3a54f0a002"
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
+
+RING = Ring.fresh()
+KEYS = RingWrapper(lambda: RING)
 
 NPS: dict[str, Any] = {
     "instrument": "nps-2026", "kind": "nps", "scale_min": 0, "scale_max": 10,

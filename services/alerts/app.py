@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from events.privacy import Privacy
 from projections.contact_alerts import build
 from projections.working_calendar import WorkingCalendar
 from services.alerts.mailing import Addresses, Mailer, smtp
 from services.alerts.notifier import Notifier
 from services.alerts.work import contact_work
 from services.bus import NatsBus
+from services.keys import privacy_of
 from services.settings import Settings
 from services.ticking.lease import Lease
 from services.ticking.running import announcing, ticking
@@ -37,7 +37,7 @@ async def setup(context: Context) -> AsyncGenerator[None]:
     work = contact_work(calendar, settings.default_lead_days)
     mailer = None
     if settings.smtp_host is not None:
-        privacy, addresses = Privacy(settings.lookup_key_bytes), Addresses.read(settings.mail_addresses)
+        privacy, addresses = privacy_of(settings), Addresses.read(settings.mail_addresses)
         mailer = Mailer(privacy, addresses, smtp(settings), sender=settings.mail_from, calendar=calendar)
     notifier = Notifier(
         projection, context.engine, Lease(context.engine, _NOTIFY_LEASE),

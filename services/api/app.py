@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
-from events.privacy import Privacy
 from projections.working_calendar import WorkingCalendar
 from services.access import Access
 from services.access_log.writer import Writer
@@ -17,6 +16,7 @@ from services.api.parts import Parts
 from services.api.site import build
 from services.api.waits import Waits
 from services.bus import NatsBus
+from services.keys import privacy_of
 from services.listen import listening
 from services.settings import Settings
 from services.wiring import Context, run_service
@@ -38,7 +38,7 @@ async def serving(context: Context) -> AsyncGenerator[None]:
         bus=bus,
         access=Access(context.engine),
         access_log=access_log,
-        privacy=Privacy(settings.lookup_key_bytes),
+        privacy=privacy_of(settings),
         hub=hub,
         waits=waits,
         calendar=WorkingCalendar(good_friday_free=settings.good_friday_free),

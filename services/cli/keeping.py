@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -14,12 +14,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from events.errors import NotFound, SetupError
+from events.keys import KEPT
 from events.privacy import unseal
 from events.tables import rejected as rejected_events
 from services.cli.console import note, print_json, print_table
 from services.cli.instance import Instance, find
 from services.cli.options import DataDir, Json, Limit
 from services.cli.sending import counts_text
+from services.keys import key_wrapper
 from services.send import VerdictJson, connected, send
 
 rejected = typer.Typer(help="Wat het boek weigerde.", no_args_is_help=True, rich_markup_mode=None)
@@ -67,7 +69,8 @@ def show_rejected(number: RejectedId, json: Json = False, data_dir: DataDir = No
     """Toon één geweigerde gebeurtenis: waarom, en wat er verstuurd was."""
 
     async def read() -> dict[str, Any]:
-        engine = engine_of(find(data_dir))
+        instance = find(data_dir)
+        engine = engine_of(instance)
         try:
             async with engine.connect() as conn:
                 row = await _one(conn, number)
@@ -77,7 +80,7 @@ def show_rejected(number: RejectedId, json: Json = False, data_dir: DataDir = No
                         for k in ("rejected_id", "department", "source", "id", "type", "code", "problem", "rejected_at")
                     }
                 )
-                shown["event"] = _as_sent(row)
+                shown["event"] = _as_sent(row, await key_of(instance, row))
                 return shown
         finally:
             await engine.dispose()
@@ -131,7 +134,8 @@ async def _send_again(
         answers.extend(verdicts)
 
     async with connected(instance.login(department, None)) as request:
-        tally = await send([_sent_line(r) for r in rows], request, keep)
+        lines = [_sent_line(r, await key_of(instance, r)) for r in rows]
+        tally = await send(lines, request, keep)
     # A second refusal is a row of its own, so the first may go in either case.
     async with engine.begin() as conn:
         done = [r["rejected_id"] for r in rows]
@@ -139,28 +143,37 @@ async def _send_again(
     return tally.counts
 
 
-def _open(row: dict[str, Any]) -> bytes:
+async def key_of(instance: Instance, row: Mapping[str, Any]) -> bytes | None:
+    """The key of an event that was kept, parked or rejected; None where none was kept."""
+    if row["key"] is None:
+        return None
+    return (await key_wrapper(instance.complete()).unwrap([(KEPT, bytes(row["key"]))]))[0]
+
+
+def _open(row: dict[str, Any], key: bytes | None) -> bytes:
     for kind in _SEALED_AS:
+        if key is None:
+            break
         try:
-            return unseal(bytes(row["key"]), bytes(row["sealed"]), kind)
+            return unseal(key, bytes(row["sealed"]), kind)
         except InvalidTag:
             continue
     raise SetupError(f"Gebeurtenis {row['rejected_id']} is niet te openen: de sleutel past niet.")
 
 
-def _sent_line(row: dict[str, Any]) -> bytes:
+def _sent_line(row: dict[str, Any], key: bytes | None) -> bytes:
     """As it was sent, in one line; what was no JSON stays what it was."""
-    raw = _open(row)
+    raw = _open(row, key)
     try:
         return msgspec.json.encode(msgspec.json.decode(raw))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return raw.replace(b"\n", b" ") or b"-"
 
 
-def _as_sent(row: dict[str, Any]) -> Any:
+def _as_sent(row: dict[str, Any], key: bytes | None) -> Any:
     if row["sealed"] is None:
         return None
-    raw = _open(row)
+    raw = _open(row, key)
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -9,6 +9,7 @@ from services.cli.departments import department
 from services.cli.failing import DutchGroup
 from services.cli.importing import importing
 from services.cli.keeping import rejected
+from services.cli.keyring import keys
 from services.cli.operating import clock, rebuild, reconcile
 from services.cli.questions import question
 from services.cli.reading import alerts, history, loops, relation, status, timeline
@@ -45,6 +46,7 @@ app.add_typer(parked, name="parked")
 app.add_typer(clock, name="clock")
 app.add_typer(audit, name="audit")
 app.add_typer(department, name="department")
+app.add_typer(keys, name="keys")
 
 if __name__ == "__main__":
     app()

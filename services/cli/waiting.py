@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.errors import SetupError
+from events.keys import KEPT
 from events.privacy import unseal
 from events.tables import parked as parked_events
 from projections.parking import Parked, list_parked, retry_parked
@@ -19,6 +20,7 @@ from services.cli.console import note, print_json, print_table
 from services.cli.instance import Instance, find
 from services.cli.keeping import ForDepartment, engine_of, plain
 from services.cli.options import DataDir, Json, Limit
+from services.keys import key_wrapper
 from services.rules import own_projections
 from services.send import connected, send
 
@@ -117,7 +119,8 @@ async def _wake_intake(engine: AsyncEngine, instance: Instance) -> int:
     # Sending one of them again is such an append, and changes nothing by itself. Only a department that has its key
     # here can be spoken for; else the next event of anybody does it.
     if first is not None and first["department"] in instance.held.nats.departments:
-        line = unseal(bytes(first["key"]), bytes(first["sealed"]), b"parked")
+        (key,) = await key_wrapper(instance.complete()).unwrap([(KEPT, bytes(first["key"]))])
+        line = unseal(key, bytes(first["sealed"]), b"parked")
         async with connected(instance.login(first["department"], None)) as request:
             await send([msgspec.json.encode(msgspec.json.decode(line))], request, lambda verdicts: None)
     return tried

@@ -17,6 +17,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from events.errors import SetupError
+from events.keys import Ring
 from services.embedded.datadir import write_atomically
 from services.embedded.nats import new_seed
 from services.embedded.postgres import DATABASE, SUPERUSER
@@ -57,6 +58,7 @@ class Internal(_Part):
     relay_seed: str = Field(repr=False)
     operations_seed: str = Field(repr=False)
     notary_key: str = Field(repr=False)
+    key_ring: str = Field(default="", repr=False)
     postgres_port: int | None = None
     nats_port: int | None = None
 
@@ -78,6 +80,7 @@ class Internal(_Part):
             relay_seed=given(settings.relay_nats_seed, new_seed),
             operations_seed=given(settings.operations_nats_seed, new_seed),
             notary_key=given(settings.notary_key, lambda: secrets.token_hex(32)),
+            key_ring=given(settings.key_ring, lambda: Ring.fresh().text()),
         )
 
 

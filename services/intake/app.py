@@ -9,18 +9,23 @@ from typing import Any, Final
 
 import nats
 import structlog
+from cryptography.exceptions import InvalidTag
 from nats.aio.client import Client
 
 from events.append import Ledger
 from events.clock import set_clock
-from events.errors import Diverged, Unavailable
+from events.errors import Diverged, KeyMissing, SetupError, Unavailable
+from events.keys import of_event
+from events.postgres import connect
 from events.privacy import Privacy
 from events.relay import Relay
+from events.rewrapping import UNWRAPPED, rewrap, wrapped_by
 from events.stream import Stream
 from services.intake.departments import Departments
 from services.intake.desk import Desk
 from services.intake.doors import Inboxes, open_submit, send_outbox
 from services.intake.keeping import keep
+from services.keys import privacy_of
 from services.settings import Settings
 from services.tls import nats_options
 from services.wiring import Context, Register, Setup, run_service
@@ -45,6 +50,30 @@ def _collect_rarely() -> None:
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
 
 
+async def _open_keys(settings: Settings, privacy: Privacy) -> None:
+    """Wraps keys of before there were key-encryption keys, and looks whether the ring opens what the book has.
+
+    Raises SetupError when it does not: a book that goes on with another ring would hold texts that nobody can read.
+    """
+    conn = await connect(settings.database_url)
+    try:
+        by = await wrapped_by(conn)
+        if by[UNWRAPPED]:
+            log.info("wrapping keys", count=await rewrap(conn, privacy.keys))
+        newest = await conn.fetchrow(
+            "SELECT position, key FROM ledger.event_key WHERE key IS NOT NULL ORDER BY position DESC LIMIT 1"
+        )
+        if newest is not None:
+            await privacy.keys.unwrap([(of_event(newest["position"]), newest["key"])])
+    except (KeyMissing, InvalidTag) as error:
+        raise SetupError(
+            "De sleutelring past niet bij dit boek. Zet de ring terug waarmee het boek is geschreven "
+            "(credentials.json, of RELATIEBOEK_KEY_RING)."
+        ) from error
+    finally:
+        await conn.close()
+
+
 def parts(settings: Settings) -> tuple[Setup, Register]:
     """What the wiring needs to run intake: its set-up, and its subscribers."""
     desks: list[Desk] = []
@@ -63,7 +92,9 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
         if settings.clock is not None and settings.up_pid is None:  # `up` has set it before any service started
             async with context.engine.begin() as conn:
                 await set_clock(conn, settings.clock)
-        ledger = Ledger(settings.database_url, Privacy(settings.lookup_key_bytes))
+        privacy = privacy_of(settings)
+        await _open_keys(settings, privacy)
+        ledger = Ledger(settings.database_url, privacy)
         relay = Relay(settings.database_url, Stream(relay_nc, replicas=settings.replicas))
         departments = Departments(context.engine)
         desk = Desk(

@@ -16,9 +16,10 @@ from events.catalog import TYPES, check, personal_paths
 from events.privacy import Privacy
 from events.verdict import Verdict
 from tests.every_kind import department_of, every_kind
+from tests.given import KEYS
 from tests.integration.book import scalar
 
-PRIVACY = Privacy(bytes(range(32)))
+PRIVACY = Privacy(bytes(range(32)), KEYS)
 
 
 @pytest.fixture

@@ -16,11 +16,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from events.errors import KeyMissing
 from events.ledger import read, resolve
-from events.privacy import ERASED, Privacy
 from events.proof import leaf_hash
 from events.reconcile import reconcile, repair
 from events.stream import STREAM
+from services.keys import privacy_of
 from services.settings import Settings
 from tests.conftest import AddDepartment
 from tests.integration.book import Department, connection, held, listen, registered, running_intake, scalar
@@ -184,14 +185,14 @@ async def test_no_personal_data_in_the_clear(crm: Department, engine: AsyncEngin
             assert rows or table == "rejected"
             assert b"eheim" not in everything, table
         stored = (await read(conn, 0, 10))[-1]
-        privacy = Privacy(settings.lookup_key_bytes)
+        privacy = privacy_of(settings)
         shown = await privacy.reveal(conn, stored.data)
         assert shown == held()
         assert stored.data["theirs"][0]["person"] == await privacy.ref_of(conn, "person", "p-geheim-81")
         names = await privacy.reveal(conn, (await read(conn, 1, 1))[0].data)
         assert (names["name"], names["function"]) == ("Anna Geheim", "Geheime adviseur")
-        gone = await privacy.reveal(conn, {"x": "enc~e~999~/data/summary~AAAA"})
-        assert gone == {"x": ERASED}
+        with pytest.raises(KeyMissing):  # nobody erased it: an alarm, not "gegevens gewist"
+            await privacy.reveal(conn, {"x": "enc~e~999~/data/summary~AAAA"})
 
 
 async def test_entries_are_append_only_for_the_services(crm: Department, engine: AsyncEngine) -> None:

@@ -26,6 +26,7 @@ from events.privacy import Privacy
 from events.proof import leaf_hash
 from services.auditing.export import export
 from services.notary.signing import Notary, Signed, add_note, read_notes
+from tests.given import KEYS
 from tests.integration.book import held, registered
 
 SIGNER = Signer("relatieboek.example/notary", b"\x07" * 32)
@@ -66,7 +67,7 @@ class Book:
 
 @pytest.fixture
 async def book(service_url: str, owner_url: str, tmp_path: Path) -> AsyncGenerator[Book]:
-    ledger = Ledger(service_url, Privacy(secrets.token_bytes(32)))
+    ledger = Ledger(service_url, Privacy(secrets.token_bytes(32), KEYS))
     owner = await connect(owner_url)
     made = Book(owner, tmp_path / "checkpoints", [])
     notary = made.notary()
@@ -98,7 +99,7 @@ async def test_an_untouched_book_agrees(book: Book) -> None:
 async def test_a_book_signed_while_empty_is_followed_after_a_restart(
     owner_url: str, service_url: str, tmp_path: Path
 ) -> None:
-    owner, ledger = await connect(owner_url), Ledger(service_url, Privacy(secrets.token_bytes(32)))
+    owner, ledger = await connect(owner_url), Ledger(service_url, Privacy(secrets.token_bytes(32), KEYS))
     book = Book(owner, tmp_path / "checkpoints", [])
     assert (await book.notary().sign(owner)).checkpoint.size == 0
     await ledger.append([event(1, "relation.registered", "0518", registered())])

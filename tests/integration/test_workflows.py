@@ -30,6 +30,7 @@ from services.intake.desk import arrive
 from services.ticking.ticker import Ticker
 from services.workflows.work import workflow_work
 from tests.alert_trial import at
+from tests.given import KEYS
 from tests.workflow_trial import NPS
 
 Json = Mapping[str, Any]
@@ -46,7 +47,7 @@ class Office:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
-        self.privacy = Privacy(bytes(range(32)))
+        self.privacy = Privacy(bytes(range(32)), KEYS)
         self.ledger = Ledger(engine.url.render_as_string(hide_password=False), self.privacy)
         self._count = 0
         self.ticker = Ticker(

@@ -1,0 +1,128 @@
+"""The port `KeyWrapper`: one suite for every implementation, and what a ring is besides."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.exceptions import InvalidTag
+
+from events.errors import KeyMissing, SetupError
+from events.keys import KeyWrapper, Ring, RingWrapper, head_of, key_id_of, of_event, of_person
+from services.embedded.credentials import Credentials, Internal, update
+from services.keys import RingFile, key_wrapper
+from services.settings import Settings
+
+
+def _in_memory(_: Path) -> KeyWrapper:
+    ring = Ring.fresh()
+    return RingWrapper(lambda: ring)
+
+
+def _in_environment(_: Path) -> KeyWrapper:
+    return key_wrapper(Settings(key_ring=Ring.fresh().text()))  # pyright: ignore[reportArgumentType]  as the environment has it
+
+
+def _in_file(where: Path) -> KeyWrapper:
+    path = where / "ring"
+    path.write_text(Ring.fresh().text() + "\n")
+    return key_wrapper(Settings(key_ring_file=path))
+
+
+def _in_credentials(where: Path) -> KeyWrapper:
+    settings = Settings(data_dir=where)
+    update(settings.credentials_path, lambda _: Credentials(internal=Internal.fresh(settings)))
+    return key_wrapper(settings)
+
+
+KEEPERS: list[Callable[[Path], KeyWrapper]] = [_in_memory, _in_environment, _in_file, _in_credentials]
+
+
+@pytest.fixture(params=KEEPERS, ids=lambda make: make.__name__.strip("_"))
+def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> KeyWrapper:
+    return request.param(tmp_path)
+
+
+class TestEveryKeeper:
+    async def test_it_opens_what_it_wrapped_in_the_order_of_the_question(self, keeper: KeyWrapper) -> None:
+        keys = [(of_event(n), secrets.token_bytes(64)) for n in range(500)] + [(of_person("ref~1"), bytes(32))]
+        wrapped = await keeper.wrap(keys)
+        named = [(name, w) for (name, _), w in zip(keys, wrapped, strict=True)]
+        assert await keeper.unwrap(named) == [key for _, key in keys]
+
+    async def test_nothing_asked_is_nothing_answered(self, keeper: KeyWrapper) -> None:
+        assert await keeper.wrap([]) == []
+        assert await keeper.unwrap([]) == []
+
+    async def test_the_same_key_never_looks_the_same(self, keeper: KeyWrapper) -> None:
+        one, two = await keeper.wrap([(b"a", bytes(32)), (b"a", bytes(32))])
+        assert one != two
+        assert bytes(32) not in one
+
+    async def test_what_is_wrapped_says_by_which_key(self, keeper: KeyWrapper) -> None:
+        (wrapped,) = await keeper.wrap([(b"a", bytes(64))])
+        assert key_id_of(wrapped) == keeper.primary
+        assert wrapped.startswith(head_of(keeper.primary))
+        assert len(wrapped) not in (32, 64)
+
+    async def test_a_key_of_another_row_does_not_open(self, keeper: KeyWrapper) -> None:
+        (wrapped,) = await keeper.wrap([(of_event(1), bytes(64))])
+        with pytest.raises(InvalidTag):
+            await keeper.unwrap([(of_event(2), wrapped)])
+
+    async def test_a_key_that_was_altered_does_not_open(self, keeper: KeyWrapper) -> None:
+        (wrapped,) = await keeper.wrap([(b"a", bytes(64))])
+        with pytest.raises(InvalidTag):
+            await keeper.unwrap([(b"a", wrapped[:-1] + bytes([wrapped[-1] ^ 1]))])
+
+    async def test_a_key_encryption_key_that_is_not_there_is_said(self, keeper: KeyWrapper) -> None:
+        (wrapped,) = await keeper.wrap([(b"a", bytes(64))])
+        with pytest.raises(KeyMissing, match="00000000"):
+            await keeper.unwrap([(b"a", head_of("00000000") + wrapped[9:])])
+
+    async def test_a_key_that_is_not_wrapped_does_not_pass(self, keeper: KeyWrapper) -> None:
+        for plain in (bytes(32), bytes(64)):
+            with pytest.raises(KeyMissing):
+                await keeper.unwrap([(b"a", plain)])
+
+
+class TestRing:
+    def test_its_text_reads_back(self) -> None:
+        ring = Ring.fresh().with_new().with_new()
+        again = Ring.read(ring.text())
+        assert (again.primary, dict(again.keys)) == (ring.primary, dict(ring.keys))
+        assert ring.text().startswith(ring.primary)
+
+    def test_a_new_key_wraps_and_the_old_one_still_opens(self) -> None:
+        old = Ring.fresh()
+        new = old.with_new()
+        assert new.primary != old.primary
+        assert new.keys[old.primary] == old.keys[old.primary]
+        assert new.without(old.primary).keys.keys() == {new.primary}
+
+    @pytest.mark.parametrize("text", ["", "a:b", "0011223:" + "00" * 32, "00112233:00", "00112233:" + "0g" * 32])
+    def test_anything_else_is_refused_without_showing_it(self, text: str) -> None:
+        with pytest.raises(SetupError) as caught:
+            Ring.read(text)
+        assert not text or text not in str(caught.value)
+
+    def test_a_ring_shows_no_key(self) -> None:
+        ring = Ring.fresh()
+        assert ring.keys[ring.primary].hex() not in repr(ring)
+
+    async def test_a_file_that_changes_is_read_again(self, tmp_path: Path) -> None:
+        path = tmp_path / "ring"
+        first = Ring.fresh()
+        path.write_text(first.text())
+        keeper = RingWrapper(RingFile(path, bytes.decode))
+        (wrapped,) = await keeper.wrap([(b"a", bytes(32))])
+        second = first.with_new()
+        path.write_text(second.text())
+        assert keeper.primary == second.primary
+        assert await keeper.unwrap([(b"a", wrapped)]) == [bytes(32)]
+
+    def test_without_any_ring_it_says_what_to_set(self, tmp_path: Path) -> None:
+        with pytest.raises(SetupError, match="RELATIEBOEK_KEY_RING"):
+            key_wrapper(Settings(data_dir=tmp_path))
