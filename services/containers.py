@@ -15,6 +15,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.errors import RelatieboekError, SetupError
+from events.keys import Ring
 from projections import store
 from projections.registry import PROJECTIONS
 from services.connections import make_engine
@@ -34,6 +35,7 @@ _SECRETS: Final = {
     "POSTGRES_PASSWORD": lambda: secrets.token_urlsafe(32),
     "RELATIEBOEK_SERVICE_PASSWORD": lambda: secrets.token_urlsafe(32),
     "RELATIEBOEK_LOOKUP_KEY": lambda: secrets.token_hex(32),
+    "RELATIEBOEK_KEY_RING": lambda: Ring.fresh().text(),
     "RELATIEBOEK_NOTARY_KEY": lambda: secrets.token_hex(32),
     "RELATIEBOEK_NATS_SEED": new_seed,
     "RELATIEBOEK_RELAY_NATS_SEED": new_seed,
