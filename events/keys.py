@@ -68,7 +68,7 @@ def head_of(key_id: str) -> bytes:
 
 
 def key_id_of(wrapped: bytes) -> str | None:
-    """The id of the key-encryption key that wrapped it, or None where it is not wrapped (before version 0006)."""
+    """The id of the key-encryption key that wrapped it, or None where it is not wrapped (before they were)."""
     if len(wrapped) in (32, 64) or wrapped[:1] != bytes([_FORM]):
         return None
     return wrapped[1:_HEAD_BYTES].decode("ascii", "replace")
