@@ -28,6 +28,7 @@ OF_SYSTEMS: Final[Mapping[str, str]] = {
 # Pages that also answer who is not signed in, with the form to do so.
 OPEN: Final[Mapping[str, str]] = {
     "show": "the form to sign in",
+    "show_page": "the form to sign in",
     "sign_in": "whether a token works",
     "sign_out": "nothing",
 }

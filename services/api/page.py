@@ -7,12 +7,9 @@ also refuse a request that a browser marks as coming from elsewhere.
 from __future__ import annotations
 
 import asyncio
-from datetime import date, datetime
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-import jinja2
 from fastapi import APIRouter, Request
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,8 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse, Response
 
 from events.clock import book_now
-from events.errors import NotFound, RelatieboekError, Unavailable
-from events.recorded import AMSTERDAM
+from events.errors import NotFound, Unavailable
 from projections import team_timeline
 from projections.alert_queries import overdue_lines
 from projections.page import Page
@@ -30,11 +26,12 @@ from projections.timeline_queries import team_page
 from projections.viewer import Viewer
 from services.access import Publisher
 from services.api.asking import HasParts
-from services.api.edge import PAGE_POLICY
+from services.api.glance import glance
+from services.api.html import home, language_of, render
 from services.api.parts import Parts
 from services.api.permits import permitted
 from services.api.reading import read_body
-from services.api.words import Language, words
+from services.api.words import Language
 from services.problems import refuse
 from services.status import status
 
@@ -43,66 +40,47 @@ COOKIE_S: Final = 12 * 3600
 OVERDUE_SHOWN: Final = 15
 ENTRIES_SHOWN: Final = 15
 _MAX_FORM_BYTES: Final = 4 * 1024
-_WITHIN_S: Final = 8.0
+WITHIN_S: Final = 8.0
 
 router = APIRouter(include_in_schema=False)
-
-
-def _moment(value: object) -> str:
-    """A date, or a date-time in Amsterdam, the Dutch way."""
-    if isinstance(value, str) and len(value) == 10:
-        return date.fromisoformat(value).strftime("%d-%m-%Y")
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    return value.astimezone(AMSTERDAM).strftime("%d-%m-%Y %H:%M") if isinstance(value, datetime) else ""
-
-
-def _number(value: float, language: Language) -> str:
-    """Groups of three; at most one decimal."""
-    text = f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
-    return text if language == "en" else text.translate(str.maketrans(",.", ".,"))
-
-
-_templates = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_filters: Any = _templates.filters  # jinja2 types it as the union of its own filters
-_filters.update(moment=_moment, number=_number)
 
 
 @router.get("/")
 async def show(request: Request, parts: HasParts) -> Response:
     """The page of whoever is signed in, else the form to sign in."""
-    language = _language(request)
-    token = request.cookies.get(COOKIE, "")
+    language = language_of(request)
     try:
-        async with asyncio.timeout(_WITHIN_S):
-            viewer = await parts.access.identify(token)
-            if not isinstance(viewer, Viewer):
-                return _render(request, language, "sign-in.html")
-            request.state.identity = viewer
+        async with asyncio.timeout(WITHIN_S):
+            viewer = await signed_in(request, parts)
+            if viewer is None:
+                return render(request, language, "sign-in.html")
             shown = await _gather(parts, viewer, language, request.query_params.get("team"))
     except (SQLAlchemyError, OSError, TimeoutError, Unavailable):
-        return _render(request, language, "out.html", status_code=503)
-    return _render(request, language, "page.html", viewer=viewer, **shown)
+        return render(request, language, "out.html", status_code=503)
+    return render(request, language, "page.html", viewer=viewer, **shown)
+
+
+async def signed_in(request: Request, parts: Parts) -> Viewer | None:
+    """Who reads this page, by the cookie; None: nobody that the book knows. The access log hears who it is."""
+    known = await parts.access.identify(request.cookies.get(COOKIE, ""))
+    if not isinstance(known, Viewer):
+        return None
+    request.state.identity = known
+    return known
 
 
 @router.post("/")
 async def sign_in(request: Request, parts: HasParts) -> Response:
     """Takes a viewer's token and keeps it in the cookie."""
     _from_here(request)
-    language = _language(request)
+    language = language_of(request)
     form = parse_qs((await read_body(request, _MAX_FORM_BYTES)).decode("utf-8", "replace"), max_num_fields=10)
     token = form.get("token", [""])[0].strip()
     known = await parts.access.identify(token)
     if not isinstance(known, Viewer):
         error = "department_token" if isinstance(known, Publisher) else "wrong_token"
-        return _render(request, language, "sign-in.html", status_code=401, error=error)
-    response = RedirectResponse(_home(language), status_code=303)
+        return render(request, language, "sign-in.html", status_code=401, error=error)
+    response = RedirectResponse(home(language), status_code=303)
     response.set_cookie(
         COOKIE,
         token,
@@ -118,7 +96,7 @@ async def sign_in(request: Request, parts: HasParts) -> Response:
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
     _from_here(request)
-    response = RedirectResponse(_home(_language(request)), status_code=303)
+    response = RedirectResponse(home(language_of(request)), status_code=303)
     response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
     return response
 
@@ -129,14 +107,6 @@ def _from_here(request: Request) -> None:
     elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
     if elsewhere or site not in {None, "same-origin", "none"}:
         raise refuse("forbidden", "/header/Origin", "this form was sent from another site")
-
-
-def _language(request: Request) -> Language:
-    return "en" if request.query_params.get("taal") == "en" else "nl"
-
-
-def _home(language: Language) -> str:
-    return "/?taal=en" if language == "en" else "/"
 
 
 async def _gather(parts: Parts, viewer: Viewer, language: Language, team: str | None) -> dict[str, Any]:
@@ -150,7 +120,8 @@ async def _gather(parts: Parts, viewer: Viewer, language: Language, team: str | 
         teams = [] if timelines is None else await _teams(conn, timelines)
         chosen = team if team in [t["team"] for t in teams] else (teams[0]["team"] if teams else None)
         entries = [] if timelines is None else await _entries(conn, timelines, chosen, language)
-        shown = await parts.privacy.reveal(conn, {"overdue": overdue.items, "entries": entries})
+        lists = await glance(conn, parts, viewer, now)
+        shown = await parts.privacy.reveal(conn, {"overdue": overdue.items, "entries": entries, "glance": lists})
     return {
         **shown,
         "reads": timelines is not None,
@@ -179,16 +150,3 @@ async def _entries(conn: AsyncConnection, viewer: Viewer, team: str | None, lang
     except NotFound:
         return []
     return page.items
-
-
-def _render(request: Request, language: Language, name: str, *, status_code: int = 200, **values: Any) -> Response:
-    """A whole HTML document. Only what a template escapes by itself gets in."""
-    t = words(language)
-    try:
-        html = _templates.get_template(name).render(
-            {"t": t, "language": language, "home": _home(language), "error": None, "viewer": None, **values}
-        )
-    except jinja2.TemplateError as error:
-        raise RelatieboekError(f"the page {name} could not be made") from error
-    headers = {"Content-Security-Policy": PAGE_POLICY, "Content-Language": language}
-    return Response(html, status_code, headers, "text/html; charset=utf-8")

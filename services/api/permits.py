@@ -18,7 +18,7 @@ from starlette.requests import Request
 from projections.viewer import Role, Viewer
 
 # Anybody: health, documents, and the way in and out.
-OPEN: Final = frozenset({"openapi", "asyncapi_document", "alive", "ready", "show", "sign_in", "sign_out"})
+OPEN: Final = frozenset({"openapi", "asyncapi_document", "alive", "ready", "show", "show_page", "sign_in", "sign_out"})
 # Departments, with their token.
 PUBLISHING: Final = frozenset({"publishEvents", "findVerdict"})
 

@@ -27,6 +27,7 @@ from services.api import (
     plans,
     publish,
     questions,
+    relation_page,
     relations,
     teams,
 )
@@ -61,7 +62,7 @@ ROUTERS: Final = (
     publish.router, relations.router, plans.router, insight.router, teams.router, alerts.router, loops.router,
     insight_questions.router,
     questions.router, operations.v1, _documents,
-    operations.router, page.router,
+    operations.router, page.router, relation_page.router,
 )  # fmt: skip
 
 

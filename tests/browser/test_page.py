@@ -79,6 +79,10 @@ async def test_a_viewer_signs_in_and_sees_what_is_overdue(book: Book, page: Page
     await expect(overdue).to_contain_text("Gemeente Den Haag")
     await expect(overdue).to_contain_text("e-12")
     await expect(page.locator("main")).to_contain_text("relation_view")
+    await overdue.get_by_role("link", name="Gemeente Den Haag").click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Gemeente Den Haag")
+    await expect(page.locator("section", has=page.locator("#kop-schema"))).to_contain_text("te laat")
+    await page.go_back()
     assert await page.evaluate("document.cookie") == "", "the cookie is out of reach of scripts"
     assert await page.evaluate("document.documentElement.lang") == "nl"
     await page.goto(home + "?taal=en")

@@ -115,6 +115,7 @@ async def test_insight(settings: Settings, department: AddDepartment) -> None:
         await answers_programmes(book, last, team)
         await answers_pockets(book, last, team)
         await keeps_others_out(book, team)
+        await shows_it_on_the_pages(book)
         await answers_on_the_command_line(book)
 
 
@@ -209,6 +210,33 @@ async def keeps_others_out(book: Book, team: Mapping[str, str]) -> None:
     for part in ("agreements", "chain", "partnership", "opportunities", "satisfaction"):
         assert (await book.get(f"/v1/relations/{OTHER}/{part}", **team)).status_code == 404
         assert (await book.get(f"/v1/relations/{HAAG}/{part}", **team)).status_code == 200
+
+
+async def shows_it_on_the_pages(book: Book) -> None:
+    viewers = await book.viewers()
+    async with httpx.AsyncClient(base_url=book.client.base_url, timeout=30) as browser:
+        assert "Inloggen" in (await browser.get(f"/relations/{HAAG}")).text
+        await browser.post("/", data={"token": viewers["all"]})
+        home = (await browser.get("/")).text
+        for said in ("Wachttijd omlaag", "geen bijsturing", "30 → 31 doel 25", "Een plan", "€ -44", "goedgekeurd plan"):
+            assert said in home
+        assert f'href="/relations/{OTHER}"' in home
+        one = (await browser.get("/relations/gemeentecode:0518")).text
+        for said in (
+            "Gemeente Den Haag",
+            "2026-Q1: 66,7, 2026-Q2: -66,7",
+            "toezegging te laat",
+            "Er is nog geen contactschema",
+        ):
+            assert said in one
+        assert "Contact schedule" in (await browser.get(f"/relations/{HAAG}?taal=en")).text
+        assert (await browser.get("/relations/gemeentecode:9999")).status_code == 404
+    async with httpx.AsyncClient(base_url=book.client.base_url, timeout=30) as browser:
+        await browser.post("/", data={"token": viewers["wmo"]})
+        home = (await browser.get("/")).text
+        assert "Wachttijd omlaag" in home
+        assert OTHER not in home
+        assert (await browser.get(f"/relations/{OTHER}")).status_code == 404
 
 
 async def answers_on_the_command_line(book: Book) -> None:

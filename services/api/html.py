@@ -1,0 +1,85 @@
+"""Pages for people: the templates, the language, and one whole document out of a template.
+
+Only what a template escapes by itself gets in; the policy allows no script or style but our own files.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import jinja2
+from fastapi import Request
+from starlette.responses import Response
+
+from events.errors import RelatieboekError
+from events.recorded import AMSTERDAM
+from services.api.edge import PAGE_POLICY
+from services.api.words import Language, words
+
+
+def _moment(value: object) -> str:
+    """A date, or a date-time in Amsterdam, the Dutch way. What happened on a day has midnight for its time: no time."""
+    if isinstance(value, str) and len(value) == 10:
+        return date.fromisoformat(value).strftime("%d-%m-%Y")
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        return ""
+    local = value.astimezone(AMSTERDAM)
+    return local.strftime("%d-%m-%Y" if local.time() == time.min else "%d-%m-%Y %H:%M")
+
+
+def _number(value: float, language: Language) -> str:
+    """Groups of three; at most one decimal."""
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+    return text if language == "en" else text.translate(str.maketrans(",.", ".,"))
+
+
+_templates = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_filters: Any = _templates.filters  # jinja2 types it as the union of its own filters
+_filters.update(moment=_moment, number=_number)
+
+
+def language_of(request: Request) -> Language:
+    return "en" if request.query_params.get("taal") == "en" else "nl"
+
+
+def home(language: Language) -> str:
+    return "/?taal=en" if language == "en" else "/"
+
+
+def _other(request: Request, language: Language) -> str:
+    """This page in the other language."""
+    query = {key: value for key, value in request.query_params.items() if key != "taal"}
+    query |= {} if language == "en" else {"taal": "en"}
+    return request.url.path + (f"?{urlencode(query)}" if query else "")
+
+
+def render(request: Request, language: Language, name: str, *, status_code: int = 200, **values: Any) -> Response:
+    """A whole HTML document. Only what a template escapes by itself gets in."""
+    t = words(language)
+    try:
+        html = _templates.get_template(name).render(
+            {
+                "t": t,
+                "language": language,
+                "home": home(language),
+                "other": _other(request, language),
+                "error": None,
+                "viewer": None,
+                **values,
+            }
+        )
+    except jinja2.TemplateError as error:
+        raise RelatieboekError(f"the page {name} could not be made") from error
+    headers = {"Content-Security-Policy": PAGE_POLICY, "Content-Language": language}
+    return Response(html, status_code, headers, "text/html; charset=utf-8")

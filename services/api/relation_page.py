@@ -1,0 +1,98 @@
+"""The page of one relation, `/relations/{id}`: how it stands, who is to meet whom, how satisfied it is, what happened.
+
+Everything on it comes from the queries behind `GET /v1/relations/{id}` and its timeline, for the same viewer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.responses import Response
+
+from events.clock import book_now
+from events.errors import Invalid, NotFound, Unavailable
+from projections.relation_queries import show
+from projections.timeline_queries import relation_page
+from projections.viewer import Viewer
+from services.api.asking import HasParts, relation_named
+from services.api.html import language_of, render
+from services.api.page import WITHIN_S, signed_in
+from services.api.parts import Parts
+from services.api.permits import permitted
+from services.api.words import Language
+
+ENTRIES_SHOWN: Final = 25
+LAYERS: Final = ("board", "senior_management", "tactical_management", "professional")
+
+# The chart of a trend, in its own units: a point every _STEP from _LEFT, figures between _TOP and _BOTTOM.
+_STEP, _LEFT, _TOP, _BOTTOM = 90, 45, 28, 96
+_SCALES: Final = {"nps": (-100.0, 100.0)}
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/relations/{id}")
+async def show_page(id: str, request: Request, parts: HasParts) -> Response:
+    """One relation for whoever is signed in; the form to sign in for others. 404 for what this viewer may not see."""
+    language, viewer = language_of(request), None
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            viewer = await signed_in(request, parts)
+            if viewer is None:
+                return render(request, language, "sign-in.html")
+            shown = await _gather(parts, viewer, language, id, request.query_params.get("cursor"))
+    except (NotFound, Invalid):
+        return render(request, language, "gone.html", status_code=404, viewer=viewer)
+    except (SQLAlchemyError, OSError, TimeoutError, Unavailable):
+        return render(request, language, "out.html", status_code=503)
+    return render(request, language, "relation.html", viewer=viewer, **shown)
+
+
+async def _gather(parts: Parts, viewer: Viewer, language: Language, ident: str, cursor: str | None) -> dict[str, Any]:
+    reads, follows = permitted(viewer, "showRelation"), permitted(viewer, "showRelationTimeline")
+    if reads is None or follows is None:
+        raise NotFound("No role of this viewer reads relations.")
+    async with parts.reading() as conn:
+        now, relation = await book_now(conn), await relation_named(conn, ident)
+        seen = await show(conn, relation, now, reads, parts.rules)
+        if seen is None:
+            raise NotFound("No such relation, or not one of yours.")
+        entries = await relation_page(
+            conn, relation, follows, cursor=cursor, limit=ENTRIES_SHOWN, language=language
+        )  # fmt: skip
+        shown = await parts.privacy.reveal(conn, {"one": seen, "entries": entries.items})
+    return {
+        **shown, "older": entries.next, "now": now, "layers": LAYERS, "cells": _cells(seen["matrix"]),
+        "charts": [_chart(figure) for figure in seen["satisfaction"]],
+    }  # fmt: skip
+
+
+def _cells(matrix: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The pairs of layers that are asked for or had contact, by `<ours>:<theirs>`."""
+    return {f"{pair['our_layer']}:{pair['their_layer']}": pair for pair in matrix}
+
+
+def _chart(figure: Mapping[str, Any]) -> dict[str, Any]:
+    """A figure with what its pictures need: the points of its quarters, and the bands as shares of a bar.
+
+    A quarter with fewer than `min_n` responses has no figure, so it has no point. NPS runs from -100 to 100, other
+    means between the lowest and highest that are shown.
+    """
+    key = "nps" if figure["kind"] in _SCALES else "mean"
+    quarters = [(at, quarter) for at, quarter in enumerate(figure["trend"]) if quarter[key] is not None]
+    values: list[float] = [quarter[key] for _, quarter in quarters]
+    low, high = _SCALES.get(key, (min(values, default=0.0), max(values, default=0.0)))
+    span = (high - low) or 1.0
+    points = [
+        {
+            "x": _LEFT + at * _STEP,
+            "y": round(_BOTTOM - (quarter[key] - low) / span * (_BOTTOM - _TOP)),
+            "quarter": quarter["quarter"], "value": quarter[key], "n": quarter["n"],
+        }
+        for at, quarter in quarters
+    ]  # fmt: skip
+    return {**figure, "key": key, "points": points, "width": 2 * _LEFT + _STEP * max(len(figure["trend"]) - 1, 1)}
