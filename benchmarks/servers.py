@@ -17,10 +17,11 @@ import orjson
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from projections.registry import PROJECTIONS
 from projections.store import install
+from services.connections import make_engine
 from services.embedded import credentials as store
 from services.embedded.credentials import Credentials, Internal, NatsPart
 from services.embedded.datadir import DataDir
@@ -157,7 +158,7 @@ async def _book(path: Path) -> AsyncGenerator[Rig]:
             relay_nats_seed=SecretStr(internal.relay_seed), operations_nats_seed=SecretStr(internal.operations_seed),
             lookup_key=SecretStr(internal.lookup_key), port=free_port(),
         )  # fmt: skip
-        engine = create_async_engine(settings.database_url, hide_parameters=True)
+        engine = make_engine(settings)
         try:
             for projection in PROJECTIONS.values():
                 async with engine.begin() as conn:

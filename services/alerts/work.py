@@ -25,7 +25,7 @@ def contact_work(calendar: WorkingCalendar, lead_working_days: int = LEAD_WORKIN
     async def work(conn: AsyncConnection, build: Live, now: datetime) -> AsyncIterator[Portion]:
         after: tuple[datetime, str, str] | None = None
         for _ in range(MOST_BATCHES):
-            found = await lines_to_check(conn, build.tables, now, after, batch, calendar)
+            found = await lines_to_check(conn, build, now, after, batch, calendar)
             wanted = (decide(c.line, c.bucket, c.version, now, c.institution, lead_working_days) for c in found)
             yield Portion(len(found), [t for t in wanted if t is not None])
             if len(found) < batch:
