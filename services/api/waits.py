@@ -2,7 +2,8 @@
 
 Every commit of a live build is told on `live.position.<projection>`; whoever waits for that position or one before it
 goes on at once, and nobody has asked the database. Hints may be lost: as long as somebody waits, one look at the
-checkpoint every `LOOK_EVERY_S` does for all of them.
+checkpoint every `LOOK_EVERY_S` does for all of them. The first look is at once, unless commits were told a moment ago
+that end before the position: then the one that has it is about to be told.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ class _Line:
         self.heard_at = float("-inf")
         self.looking: asyncio.Task[None] | None = None
 
+    def told_within(self, seconds: float) -> bool:
+        return time.monotonic() - self.heard_at < seconds
+
     def heard(self, position: int) -> None:
         self.at, self.heard_at = position, time.monotonic()
         for future, wanted in self.waiting.items():
@@ -65,7 +69,7 @@ class Waits:
     async def until(self, projection: Projection, position: int, *, timeout_s: float) -> None:
         """Returns once the live build holds `position`. Raises NotYetThere after `timeout_s`."""
         line = self._lines[projection.name]
-        if line.at >= position and time.monotonic() - line.heard_at < _FRESH_S:
+        if line.at >= position and line.told_within(_FRESH_S):
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line.waiting[future] = position
@@ -81,6 +85,8 @@ class Waits:
             del line.waiting[future]
 
     async def _look(self, projection: Projection, line: _Line) -> None:
+        if line.told_within(_FRESH_S):
+            await asyncio.sleep(LOOK_EVERY_S)
         while line.waiting:
             try:
                 line.heard(await position_of(self._engine, projection))
