@@ -283,12 +283,20 @@ def decide(
     case = Case(event, department, relation, now, look)
     if rule.check is not None and (answer := rule.check(case)) is not None:
         return answer
-    counted = keys(*rule.touches, *rule.marks)
+    return Accept(relation, touched_by(rule, case, pseudonym), rule.attributes(case))
+
+
+def touched_by(rule: Rule, case: Case, pseudonym: Pseudonym) -> dict[str, Value]:
+    """What an accepted event leaves behind for the judge of later ones: the things that it changes, with their new
+    values. Also for an event as it is stored: rules look at no text and at no person, but by pseudonym."""
+    counted = [
+        k for t in (*rule.touches, *rule.marks) if (k := key_from(t, case.event, case.relation, pseudonym)) is not None
+    ]
     touched: dict[str, Value] = {k: {} for k in counted}
     touched.update(rule.values(case))
     for k in counted:
-        touched[k] = {**touched[k], COUNT: standing(look(k)) + 1}
-    return Accept(relation, touched, rule.attributes(case))
+        touched[k] = {**touched[k], COUNT: standing(case.known(k)) + 1}
+    return touched
 
 
 def _unknown_subject(event: Submission, department: str) -> Park:

@@ -4,8 +4,8 @@ A person's or employee's id becomes a random reference, `ref~<32 hex>`. A text b
 `enc~e~<position>~<pointer>~<base64>` under the key of its event, or `enc~p~<ref>~<position>~<pointer>~<base64>` under
 the key of the person that it describes. AES-256-GCM; the associated data bind type, source, id and JSON pointer, so a
 ciphertext cannot be moved to another event or field. The keys themselves lie wrapped in the ledger's schema
-(`events.keys`). A token whose key was erased, which the tombstone in the key's row says, reads as "gegevens gewist";
-one whose key is gone without that is an error.
+(`events.keys`). A token whose key was erased, which the tombstone in the key's row says, reads as "gegevens gewist", or
+as "gegevens verloren bij herstel" where it went with a lost database; one whose key is gone without that is an error.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ Kind = Literal["person", "employee"]
 REF: Final = "ref~"
 ENC: Final = "enc~"
 ERASED: Final = "gegevens gewist"
+LOST: Final = "gegevens verloren bij herstel"
+LOST_BY: Final = 0  # the tombstone of a key that nobody erased: it went with a database that was lost (`events.refill`)
 _NONCE_BYTES: Final = 12
 
 
@@ -118,8 +120,8 @@ class Privacy:
         """The reference that stands for this person in events, or None when no event named them."""
         return await conn.scalar(select(person_key.c.ref).where(person_key.c.lookup == self.lookup(kind, id_)))
 
-    async def reveal(self, conn: AsyncConnection, doc: Any, *, erased: str = ERASED) -> Any:
-        """The JSON document with every token replaced by what it stands for, or by `erased`.
+    async def reveal(self, conn: AsyncConnection, doc: Any, *, erased: str = ERASED, lost: str = LOST) -> Any:
+        """The JSON document with every token replaced by what it stands for, or by `erased` or `lost`.
 
         Two queries at most, however many tokens. Raises KeyMissing for a key that is gone although nobody erased it,
         cryptography's InvalidTag when a ciphertext was tampered with.
@@ -138,34 +140,34 @@ class Privacy:
         plain: dict[str, str] = {}
         for ref in refs:
             person = persons[ref]
-            plain[ref] = erased if person is None else person[0]
+            plain[ref] = person.id if isinstance(person, _Person) else lost if person == LOST_BY else erased
         for token, part in texts.items():
             event = events[part.position]
             person = persons[part.ref] if part.ref else None
-            key = (person[1] if person else None) if part.ref else event.key
-            if key is None:
-                plain[token] = erased
+            key = event.key if person is None else person.key if isinstance(person, _Person) else person
+            if isinstance(key, int):
+                plain[token] = lost if key == LOST_BY else erased
                 continue
             aad = aad_of(event.type, event.source, event.id, part.pointer)
             plain[token] = unseal(key, part.sealed, aad).decode()
         return _replace(doc, plain)
 
-    async def _persons(self, conn: AsyncConnection, refs: set[str]) -> dict[str, tuple[str, bytes] | None]:
-        """Id and key of each; None for who was erased."""
+    async def _persons(self, conn: AsyncConnection, refs: set[str]) -> dict[str, _Person | int]:
+        """Id and key of each; for who was erased, or lost, the tombstone."""
         if not refs:
             return {}
         rows = (await conn.execute(select(person_key).where(person_key.c.ref.in_(refs)))).all()
         there = [r for r in rows if r.key is not None]
         keys = await self.keys.unwrap([(of_person(r.ref), r.key) for r in there])
-        found: dict[str, tuple[str, bytes] | None] = {r.ref: None for r in rows if r.erased_by is not None}
+        found: dict[str, _Person | int] = {r.ref: r.erased_by for r in rows if r.erased_by is not None}
         for row, key in zip(there, keys, strict=True):
-            found[row.ref] = (unseal(key, row.sealed_id, row.ref.encode()).decode(), key)
+            found[row.ref] = _Person(unseal(key, row.sealed_id, row.ref.encode()).decode(), key)
         for ref in refs - found.keys():
             raise KeyMissing(ref)
         return found
 
     async def _events(self, conn: AsyncConnection, positions: set[int]) -> dict[int, _Event]:
-        """Of each the key of its texts, None where it was erased, and what its texts are bound to."""
+        """Of each the key of its texts, the tombstone where it is gone, and what its texts are bound to."""
         if not positions:
             return {}
         k = event_key.c
@@ -177,7 +179,7 @@ class Privacy:
         keys = await self.keys.unwrap([(of_event(r.position), r.key) for r in there])
         opened = {row.position: key for row, key in zip(there, keys, strict=True)}
         found = {
-            r.position: _Event(opened.get(r.position), r.type, r.source, r.id)
+            r.position: _Event(opened.get(r.position, r.erased_by), r.type, r.source, r.id)
             for r in rows if r.key is not None or r.erased_by is not None
         }  # fmt: skip
         for position in positions - found.keys():
@@ -185,8 +187,13 @@ class Privacy:
         return found
 
 
+class _Person(NamedTuple):
+    id: str
+    key: bytes
+
+
 class _Event(NamedTuple):
-    key: bytes | None
+    key: bytes | int
     type: str
     source: str
     id: str

@@ -14,14 +14,12 @@ from typing import Any, Final
 
 import orjson
 from nats.aio.client import Client
-from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
 from events.errors import Diverged
 from events.postgres import connect
 from events.proof import GENESIS, leaf_hash
-from events.stream import MOST_IN_BATCH, STREAM, Message, Stream
+from events.stream import MOST_IN_BATCH, Message, Stream
 
 RANGE: Final = 5_000
 _MOST_DIFFERENCES: Final = 20
@@ -136,7 +134,7 @@ async def reconcile(dsn: str, nc: Client, progress: Progress = lambda done, tota
 async def _compare(nc: Client, rows: list[Any], after: int, last: int, report: Report) -> None:
     if last <= after:
         return
-    theirs = await _read_stream(nc, after, last)
+    theirs = {m.position: (m.payload, m.leaf) async for run in Stream(nc).read(after, last) for m in run}
     report.messages += len(theirs)
     mine = {r["position"]: (bytes(r["payload"]), bytes(r["leaf"])) for r in rows if r["position"] <= last}
     if _digest(mine.values()) == _digest(theirs[p] for p in sorted(theirs)):
@@ -144,25 +142,6 @@ async def _compare(nc: Client, rows: list[Any], after: int, last: int, report: R
     for position in sorted(mine.keys() | theirs.keys()):
         if mine.get(position) != theirs.get(position):
             report.differ(f"position {position}: ledger and stream have different content")
-
-
-async def _read_stream(nc: Client, after: int, last: int) -> dict[int, tuple[bytes, bytes]]:
-    js = JetStreamContext(nc, timeout=10)
-    sub = await js.pull_subscribe(
-        "", stream=STREAM, config=ConsumerConfig(
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1, ack_policy=AckPolicy.NONE,
-            mem_storage=True, num_replicas=1, inactive_threshold=60,
-        ),
-    )  # fmt: skip
-    found: dict[int, tuple[bytes, bytes]] = {}
-    try:
-        while len(found) < last - after:
-            for message in await sub.fetch(min(1_000, last - after - len(found)), timeout=10):
-                leaf = bytes.fromhex((message.headers or {}).get("Relatieboek-Leaf", ""))
-                found[message.metadata.sequence.stream] = (message.data, leaf)
-    finally:
-        await sub.unsubscribe()
-    return found
 
 
 async def repair(dsn: str, nc: Client, progress: Progress = lambda done, total: None) -> None:

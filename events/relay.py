@@ -94,7 +94,7 @@ class Relay:
         conn = await self._connection()
         mine = await conn.fetchval("SELECT leaf FROM ledger.entry WHERE position = $1", state.last)
         if mine is None:
-            raise Diverged("the stream is ahead of the ledger; restore the ledger from it", state.last)
+            raise Diverged("the stream is ahead of the ledger; intake refills it at its start", state.last)
         if bytes(mine) != await self._stream.leaf_at(state.last):
             raise Diverged("stream and ledger have different events at one position", state.last)
 

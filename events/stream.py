@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 from uuid import uuid4
 
 import msgspec
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, NoRespondersError, OutboundBufferLimitError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError, NotFoundError
 
 from events.errors import Diverged, Unavailable
@@ -60,6 +62,22 @@ class Message(msgspec.Struct, frozen=True):
             "Relatieboek-Prev": self.prev.hex(),
             "Relatieboek-Leaf": self.leaf.hex(),
         }
+
+
+class Held(NamedTuple):
+    """An entry as the stream holds it. `headers` are those of `Message.headers`."""
+
+    position: int
+    payload: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def leaf(self) -> bytes:
+        return bytes.fromhex(self.headers.get("Relatieboek-Leaf", ""))
+
+
+def _held(message: Msg) -> Held:
+    return Held(message.metadata.sequence.stream, message.data, message.headers or {})
 
 
 class WrongLast(Exception):
@@ -131,6 +149,28 @@ class Stream:
             raise Unavailable("NATS") from error
         headers = cast("dict[str, str]", message.headers or {})  # pyright: ignore[reportUnknownMemberType]
         return bytes.fromhex(headers.get("Relatieboek-Leaf", ""))
+
+    async def read(self, after: int, last: int, at_once: int = MOST_IN_BATCH) -> AsyncGenerator[list[Held]]:
+        """The messages after a position up to and including `last`, in order, at most `at_once` in a list.
+
+        Raises Unavailable when one of them does not come within ten seconds.
+        """
+        js = JetStreamContext(self._nc, timeout=10)
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1, ack_policy=AckPolicy.NONE,
+            mem_storage=True, num_replicas=1, inactive_threshold=60,
+        )  # fmt: skip
+        try:
+            sub = await js.pull_subscribe("", stream=STREAM, config=config)
+            try:
+                while after < last:
+                    found = [_held(m) for m in await sub.fetch(min(at_once, last - after), timeout=10)]
+                    yield found
+                    after = found[-1].position
+            finally:
+                await sub.unsubscribe()
+        except _OUT as error:
+            raise Unavailable("NATS") from error
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Adds contiguous messages in order: their positions follow the stream's last sequence.

@@ -14,6 +14,7 @@ from services.cli.operating import clock, rebuild, reconcile
 from services.cli.questions import question
 from services.cli.reading import alerts, history, loops, relation, status, timeline
 from services.cli.running import migrate, serve, up
+from services.cli.saving import backup, restore
 from services.cli.schemas import schema
 from services.cli.sending import send
 from services.cli.waiting import parked
@@ -37,6 +38,8 @@ for command in (
     reconcile,
     schema,
     migrate,
+    backup,
+    restore,
 ):
     app.command()(command)
 app.add_typer(importing, name="import")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import nats
 import structlog
 from cryptography.exceptions import InvalidTag
 from nats.aio.client import Client
+from nats.js.errors import Error as JetStreamError
 
 from events.append import Ledger
 from events.clock import set_clock
@@ -18,9 +20,11 @@ from events.errors import Diverged, KeyMissing, SetupError, Unavailable
 from events.keys import of_event
 from events.postgres import connect
 from events.privacy import Privacy
+from events.refill import refill
 from events.relay import Relay
 from events.rewrapping import UNWRAPPED, rewrap, wrapped_by
 from events.stream import Stream
+from projections.postgres import OUTAGES
 from services.intake.departments import Departments
 from services.intake.desk import Desk
 from services.intake.doors import Inboxes, open_submit, send_outbox
@@ -32,6 +36,8 @@ from services.wiring import Context, Register, Setup, run_service
 
 log = structlog.get_logger(__name__)
 
+_RETRY_S: Final = 0.5
+_LOOK_AGAIN_S: Final = 5.0
 _COLLECT_AFTER: Final = 100_000  # new objects; a batch of 1,000 events makes about as many
 
 
@@ -102,26 +108,21 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
             max_queued=settings.max_queued, max_unrelayed=settings.max_unrelayed,
         )  # fmt: skip
         desks.append(desk)
-        try:
-            await relay.open()
-            await relay.run_once()
-            context.state.set("ready")
-        except Diverged as error:
-            relay.diverged = error
-            context.state.set("diverged", error.what)
-            log.error("diverged", what=error.what, position=error.position)
-        except Unavailable as error:
-            context.state.set("paused", error.what)
         await departments.refresh()
         inboxes = Inboxes(context, desk, departments, Stream(context.nats, replicas=settings.replicas))
-        context.run(desk.commit(), name="commit")
-        context.run(desk.relay(), name="relay")
-        context.run(inboxes.watch(), name="inboxes")
-        context.run(send_outbox(context.engine, context.broker, relay, desk.released), name="outbox")
-        context.run(
-            keep(context.engine, desk.released, parked_days=settings.parked_days, rejected_days=settings.rejected_days),
-            name="keep",
-        )
+
+        async def open_doors() -> None:
+            await _until_ready(context, relay, _before_the_doors(context, relay, privacy, relay_nc))
+            desk.open()
+            context.state.set("ready")
+            context.run(desk.commit(), name="commit")
+            context.run(desk.relay(), name="relay")
+            context.run(inboxes.watch(), name="inboxes")
+            context.run(send_outbox(context.engine, context.broker, relay, desk.released), name="outbox")
+            days = {"parked_days": settings.parked_days, "rejected_days": settings.rejected_days}
+            context.run(keep(context.engine, desk.released, **days), name="keep")
+
+        context.run(open_doors(), name="open doors")
         try:
             yield
         finally:
@@ -130,3 +131,38 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
             await relay_nc.close()
 
     return setup, lambda broker, context: open_submit(broker, context, desks)
+
+
+def _before_the_doors(
+    context: Context, relay: Relay, privacy: Privacy, relay_nc: Client
+) -> Callable[[], Awaitable[None]]:
+    """What must be true of the book before anybody may add to it. Idempotent: done again until it succeeds."""
+    dsn, stream = context.settings.database_url, Stream(relay_nc)
+
+    def tell(done: int, total: int) -> None:
+        context.state.set("starting", f"the ledger is refilled from the stream: {done} of {total}")
+
+    async def prepare() -> None:
+        await refill(dsn, stream, context.engine, privacy, tell)
+        await relay.open()
+        await relay.run_once()
+
+    return prepare
+
+
+async def _until_ready(context: Context, relay: Relay, prepare: Callable[[], Awaitable[None]]) -> None:
+    """Prepares; says why it cannot, and tries again: an engine comes back, a person repairs what diverged."""
+    while True:
+        try:
+            await prepare()
+        except Diverged as error:
+            relay.diverged = error
+            context.state.set("diverged", error.what)
+            log.error("diverged", what=error.what, position=error.position)
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        except (Unavailable, JetStreamError, *OUTAGES) as error:
+            context.state.set("paused", "NATS or PostgreSQL is out")
+            log.warning("not open yet", reason=type(error).__name__)
+            await asyncio.sleep(_RETRY_S)
+        else:
+            return

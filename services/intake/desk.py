@@ -112,7 +112,7 @@ class Desk:
         self._waiting: deque[_Waiting] = deque()
         self.released = asyncio.Event()
         self._work_came, self._appended = asyncio.Event(), asyncio.Event()
-        self._out: str | None = None
+        self._out: str | None = "the book is not open yet"
         self._verdicts = Counter(
             "relatieboek_intake_events_total", "Events by verdict", ["department", "verdict"], registry=registry
         )
@@ -127,6 +127,10 @@ class Desk:
             lambda: self._relay.unrelayed
         )
         relay.moved = self._answer
+
+    def open(self) -> None:
+        """Until here everybody hears `busy`: nothing may be added to a book that was not looked at."""
+        self._out = None
 
     async def submit(self, department: str, sent: Sequence[Any]) -> list[Verdict]:
         """Verdicts in the order of the events. Answers `busy` at once when it cannot take them all."""

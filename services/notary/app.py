@@ -15,7 +15,7 @@ from events.errors import Diverged, SetupError
 from events.postgres import connect
 from projections.postgres import OUTAGES
 from services.bus import NatsBus
-from services.notary.signing import Notary, Signed
+from services.notary.signing import Notary, Shorter, Signed
 from services.settings import Settings
 from services.wiring import Context, cancel_until_done, run_service
 
@@ -69,6 +69,10 @@ async def setup(context: Context) -> AsyncGenerator[None]:
                 await sign()
                 context.state.set("ready")
                 await asyncio.sleep(settings.notary_every_s)
+            except Shorter as error:
+                context.state.set("diverged", str(error))
+                log.warning("not signed", reason=str(error))
+                await asyncio.sleep(_RETRY_S)
             except (Diverged, BadCheckpoint) as error:
                 # Nothing is signed any more until a person looked; a restart looks again, from the first entry on.
                 context.state.set("diverged", str(error))

@@ -40,6 +40,10 @@ class Signed:
     note: str
 
 
+class Shorter(Diverged):
+    """The ledger ends before what was signed. It may be whole again: intake refills it from the stream at its start."""
+
+
 class Notary:
     """Signs for one book. `file` is where its notes go, the newest last; `tell` makes a note known outside.
 
@@ -58,12 +62,15 @@ class Notary:
         """The checkpoint of the book as it is now; the last one again when nothing came since.
 
         Durable in the file before it is told. Raises Diverged, for good, when the book is not what it was: it names
-        the first position that is wrong, or the checkpoint that does not hold any more.
+        the first position that is wrong, or the checkpoint that does not hold any more. Raises Shorter, a Diverged for
+        as long as it lasts, when the ledger ends before what was signed.
         """
         if self._diverged is not None:
             raise self._diverged
         try:
             return await self._sign(conn)
+        except Shorter:
+            raise
         except Diverged as error:
             self._diverged = error
             raise
@@ -92,7 +99,7 @@ class Notary:
         """Reads on to the head, and stops on the way at each size that was signed before."""
         waiting = self._before or []
         if head < max([self._book.tree.size, *(s.checkpoint.size for s in waiting)]):
-            raise Diverged("the ledger is shorter than a checkpoint of it that was signed", head)
+            raise Shorter("the ledger is shorter than a checkpoint of it that was signed", head)
         at = self._book.tree.size
         self._hold(at, waiting)
         while at < head:
