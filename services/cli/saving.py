@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
+from rich.progress import Progress
 
 from events.errors import SetupError
 from services.cli.console import note, print_fields, print_json
@@ -41,7 +42,7 @@ def backup(
         _new_keys(keys, directory, own if not settings.database_url else None)
     lookup = internal_of(own).lookup_key if own is not None and own.internal and settings.lookup_key is None else None
 
-    with progress_bar() as bar:
+    with _bar() as bar:
         task = bar.add_task("Kopiëren", total=None, more="")
 
         def tell(what: str, done: int, total: int) -> None:
@@ -73,7 +74,7 @@ def restore(
     from services.restore import restore as put_back
 
     settings = find(data_dir).settings
-    with progress_bar() as bar:
+    with _bar() as bar:
         task = bar.add_task("Terugzetten", total=None, more="")
 
         def tell(what: str, done: int, total: int) -> None:
@@ -89,6 +90,13 @@ def restore(
         note(
             "Start het boek; leesmodellen worden opnieuw opgebouwd, en wat de stream meer heeft komt in het grootboek."
         )
+
+
+def _bar() -> Progress:
+    """As elsewhere, but for people only: into a pipe nothing goes but the result, or the one line of an error."""
+    bar = progress_bar()
+    bar.disable = not bar.console.is_terminal
+    return bar
 
 
 def _new_keys(keys: Path, directory: Path, own: Credentials | None) -> None:

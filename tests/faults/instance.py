@@ -31,23 +31,18 @@ class Instance:
         self.said: list[str] = []
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         # Two cores carry a whole instance and its load; a terminal's width must not depend on who runs the tests.
-        return {**os.environ, "COLUMNS": "200"}
+        return {**os.environ, "COLUMNS": "200", "RELATIEBOEK_DATA_DIR": str(self.where)}
+
+    @staticmethod
+    def command(*arguments: str) -> list[str]:
+        return [sys.executable, "-m", "services.cli.main", *arguments]
 
     async def start(self, clock: str) -> None:
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "services.cli.main",
-            "up",
-            "--data-dir",
-            str(self.where),
-            "--port",
-            str(self.port),
-            "--nats-port",
-            str(self.nats_port),
-            env={**self._environment, "RELATIEBOEK_CLOCK": clock},
+            *self.command("up", "--port", str(self.port), "--nats-port", str(self.nats_port)),
+            env={**self.environment, "RELATIEBOEK_CLOCK": clock},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -74,13 +69,10 @@ class Instance:
     async def run(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         """One command of the command line; what it prints on standard output."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "services.cli.main",
-            *arguments,
+            *self.command(*arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**self._environment, "RELATIEBOEK_DATA_DIR": str(self.where)},
+            env=self.environment,
         )
         out, err = await process.communicate()
         assert process.returncode in codes, (

@@ -11,6 +11,7 @@ import nats
 import orjson
 import pytest
 from nats.aio.client import Client
+from nats.js import JetStreamContext
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -205,10 +206,10 @@ async def test_a_stream_that_does_not_go_on_from_the_ledger_stops_it(
             async with operations(settings) as client:
                 headers = {"Relatieboek-Relation": "organisation", "Relatieboek-Version": "1",
                            "Relatieboek-Prev": "00" * 32, "Relatieboek-Leaf": "11" * 32}  # fmt: skip
-                event = {"id": "x", "source": "x", "type": "nl.relatieboek.team.formed.v1", "department": "crm",
+                event: Json = {"id": "x", "source": "x", "type": "nl.relatieboek.team.formed.v1", "department": "crm",
                          "recordedtime": "2026-01-01T00:00:00Z", "data": {}, "relation": "organisation",
                          "sequence": "3"}  # fmt: skip
-                await client.jetstream().publish("relatieboek.x.y.crm", orjson.dumps(event), headers=headers)
+                await JetStreamContext(client).publish("relatieboek.x.y.crm", orjson.dumps(event), headers=headers)
         async with owner_engine.begin() as conn:
             await conn.execute(text(statement))
             if what == "other book":
