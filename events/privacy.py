@@ -177,11 +177,9 @@ class Privacy:
         rows = (await conn.execute(query.where(k.position.in_(positions)))).all()
         there = [r for r in rows if r.key is not None]
         keys = await self.keys.unwrap([(of_event(r.position), r.key) for r in there])
-        opened = {row.position: key for row, key in zip(there, keys, strict=True)}
-        found = {
-            r.position: _Event(opened.get(r.position, r.erased_by), r.type, r.source, r.id)
-            for r in rows if r.key is not None or r.erased_by is not None
-        }  # fmt: skip
+        found = {r.position: _Event(r.erased_by, r.type, r.source, r.id) for r in rows if r.erased_by is not None}
+        for r, key in zip(there, keys, strict=True):
+            found[r.position] = _Event(key, r.type, r.source, r.id)
         for position in positions - found.keys():
             raise KeyMissing(f"the texts of event {position}")
         return found

@@ -27,9 +27,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from events.book import Case, Thing, Value, keys_of, touched_by
 from events.catalog import TYPES, Submission
 from events.errors import Diverged
-from events.postgres import Connection, connect
 from events.fields import Mark
 from events.marked import replaced
+from events.postgres import Connection, connect
 from events.privacy import ERASED, LOST, LOST_BY, REF, Kind, Privacy
 from events.reconcile import Chains, Report, check_entries
 from events.recorded import Recorded, decode
@@ -79,7 +79,8 @@ ON CONFLICT (department) DO UPDATE SET accepted = t.accepted + excluded.accepted
 """
 _LOST_TEXTS: Final = "INSERT INTO ledger.event_key (position, erased_by) SELECT p, $2 FROM unnest($1::bigint[]) AS q(p)"
 _LOST_PEOPLE: Final = """
-INSERT INTO ledger.person_key (ref, kind, erased_by) SELECT ref, kind, $3 FROM unnest($1::text[], $2::text[]) AS q(ref, kind)
+INSERT INTO ledger.person_key (ref, kind, erased_by)
+SELECT ref, kind, $3 FROM unnest($1::text[], $2::text[]) AS q(ref, kind)
 """
 _UNPARK: Final = """
 DELETE FROM ledger.parked p USING unnest($1::text[], $2::text[]) AS q(source, id)

@@ -70,7 +70,11 @@ event_key = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("key", LargeBinary, comment="key of the event's texts, wrapped; null once erased"),
     Column("content_mac", LargeBinary, comment="HMAC of the content as sent; null once erased"),
-    Column("erased_by", BigInteger, comment="tombstone: position of the event that says why the key is gone; 0: with a database"),
+    Column(
+        "erased_by",
+        BigInteger,
+        comment="tombstone: position of the event that says why the key is gone; 0: with a database",
+    ),
 )
 
 person_key = Table(
@@ -81,7 +85,7 @@ person_key = Table(
     Column("lookup", LargeBinary, unique=True, comment="HMAC of kind and id under the lookup key; stays when erased"),
     Column("key", LargeBinary, comment="wrapped; null once erased"),
     Column("sealed_id", LargeBinary, comment="the id as sent, under the person's key; null once erased"),
-    Column("erased_by", BigInteger, comment="tombstone: position of the event person.erased; 0: with a database"),
+    Column("erased_by", BigInteger, comment="tombstone: position of person.erased; 0: it went with a database"),
 )
 
 parked = Table(

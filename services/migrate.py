@@ -42,16 +42,20 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Brings the tables up to a revision. Raises SetupError when the database is of a newer version, or is to become
+    of one that this version does not know."""
     known = {s.revision for s in ScriptDirectory.from_config(_config()).walk_revisions()}
+    current = None
     if connection.scalar(text("SELECT to_regclass('schema_version')")) is not None:
         current = connection.scalar(text("SELECT version_num FROM schema_version"))
-        if current is not None and current not in known:
+    for wanted in (current, revision):
+        if wanted not in (None, "head") and wanted not in known:
             raise SetupError(
-                f"De database is van een nieuwere versie ({current}). "
+                f"De database is van een nieuwere versie ({wanted}). "
                 "Gebruik die versie van Relatieboek, of een andere database."
             )
-    command.upgrade(_config(connection), "head")
+    command.upgrade(_config(connection), revision)
 
 
 async def migrate(owner_url: str, service_password: str | None) -> None:
@@ -71,7 +75,7 @@ async def migrate(owner_url: str, service_password: str | None) -> None:
                 await conn.exec_driver_sql(f"{verb} ROLE {SERVICE_ROLE} LOGIN PASSWORD {quoted}")
             elif not exists:
                 raise SetupError(f"De rol {SERVICE_ROLE} bestaat niet. Geef een wachtwoord voor die rol op.")
-            await conn.run_sync(_upgrade)
+            await conn.run_sync(upgrade)
             database = await conn.scalar(text("SELECT quote_ident(current_database())"))
             await conn.exec_driver_sql(f"GRANT CONNECT, CREATE ON DATABASE {database} TO {SERVICE_ROLE}")
             for statement in GRANTS.split(";\n"):

@@ -21,7 +21,9 @@ from events.audit import verify
 from events.checkpoint import BadCheckpoint, Checkpoint, Signer
 from events.clock import system_now
 from events.errors import SetupError
+from events.keys import Ring
 from events.postgres import Connection
+from events.rewrapping import UNWRAPPED, wrapped_by
 from services.backup import Manifest, Progress, check_files, fingerprint, read_manifest
 from services.embedded import credentials as store
 from services.embedded.credentials import Credentials, complete, internal_of
@@ -87,7 +89,8 @@ async def restore(
         _check_key(settings.lookup_key_bytes, manifest)
         signed = _signed(source, manifest, settings, None)
         url = settings.owner_database_url or settings.database_url
-        await _fill(url, source, manifest, signed, progress, replace=force, new_stream=False)
+        ring = Ring.read(settings.key_ring.get_secret_value()) if settings.key_ring else None
+        await _fill(url, source, manifest, signed, progress, replace=force, new_stream=False, ring=ring)
         await migrate(url, settings.service_password.get_secret_value() if settings.service_password else None)
         return Restored(manifest, len(signed), None)
     return await _into_directory(settings, source, manifest, keys, force, progress)
@@ -114,7 +117,10 @@ async def _into_directory(
             postgres = Postgres(fresh, where.log("postgres"), internal.superuser_password)
             await supervisor.start(postgres)
             new_stream = not where.nats.exists() and not settings.nats_url
-            await _fill(postgres.url(), source, manifest, signed, progress, replace=False, new_stream=new_stream)
+            ring = Ring.read(internal.key_ring) if internal.key_ring else None
+            await _fill(
+                postgres.url(), source, manifest, signed, progress, replace=False, new_stream=new_stream, ring=ring
+            )
             await migrate(postgres.url(), internal.service_password)
         if manifest.checkpoints is not None and not settings.checkpoints_path.exists():
             notes = (source / manifest.checkpoints.name).read_bytes().decode()
@@ -125,24 +131,37 @@ async def _into_directory(
             where.postgres.rename(before)
         fresh.rename(where.postgres)
         sync_directory(where.path)
-        store.update(where.credentials, lambda there: there if there.internal else own)
+        store.update(where.credentials, lambda _: own)
     return Restored(manifest, len(signed), before)
 
 
 def _keys(where: DataDir, manifest: Manifest, keys: Path | None) -> Credentials:
-    """Those of the directory where it has any, else those of the file. Raises SetupError when there are none."""
+    """Those of the directory where it has any, with what the file's ring opens besides; else those of the file.
+
+    Raises SetupError when there are none, or those of two books.
+    """
     there = store.read(where.credentials)
-    if there is not None and there.internal is not None:
-        return there
+    if there is not None and there.internal is None:
+        there = None
     if keys is None:
-        raise SetupError(
-            "Zonder sleutels kan niemand bij de gegevens. Geef met --keys het bestand dat `relatieboek backup --keys` "
-            "schreef, of uw kopie van credentials.json."
-        )
+        if there is None:
+            raise SetupError(
+                "Zonder sleutels kan niemand bij de gegevens. Geef met --keys het bestand dat `relatieboek backup "
+                "--keys` schreef, of uw kopie van credentials.json."
+            )
+        return there
     try:
-        return Credentials.model_validate_json(keys.read_bytes())
+        given = Credentials.model_validate_json(keys.read_bytes())
     except ValidationError as error:
         raise SetupError(f"{keys} is geen sleutelbestand van Relatieboek, of is beschadigd.") from error
+    if there is None or given.internal is None or not given.internal.key_ring:
+        return there or given
+    own, old = internal_of(there), given.internal
+    if own.lookup_key != old.lookup_key:
+        raise SetupError(f"{keys} hoort bij een ander boek dan {where.credentials}.")
+    ring, older = Ring.read(own.key_ring), Ring.read(old.key_ring)
+    both = Ring(ring.primary, {**older.keys, **ring.keys})  # keys were rotated since: the older ones still open
+    return there.model_copy(update={"internal": own.model_copy(update={"key_ring": both.text()})})
 
 
 def _check_key(lookup_key: bytes, manifest: Manifest) -> None:
@@ -165,7 +184,7 @@ def _signed(source: Path, manifest: Manifest, settings: Settings, notary_key: by
 
 async def _fill(
     owner_url: str, source: Path, manifest: Manifest, signed: list[Checkpoint], progress: Progress, *, replace: bool,
-    new_stream: bool,
+    new_stream: bool, ring: Ring | None,
 ) -> None:  # fmt: skip
     """Everything in one transaction: the tables of the backup's version, its rows, and the check of the whole book."""
     engine = create_async_engine(owner_url, hide_parameters=True)
@@ -180,6 +199,7 @@ async def _fill(
                 await raw.execute("SELECT setval($1::regclass, $2)", name, last)
             if new_stream:  # it is made of the ledger when intake starts
                 await raw.execute("UPDATE ledger.head SET stream_created = NULL")
+            await _check_ring(raw, ring)
             await _check(raw, manifest, signed, lambda done, total: progress("controle", done, total))
     finally:
         await engine.dispose()
@@ -212,6 +232,18 @@ async def _copy_in(raw: Connection, source: Path, manifest: Manifest, progress: 
         if int(said.rpartition(" ")[2]) != table.rows:
             raise SetupError(f"Van {table.table} kwamen niet alle {table.rows} rijen terug. Meld dit.")
         done += table.file.bytes
+
+
+async def _check_ring(raw: Connection, ring: Ring | None) -> None:
+    """Every key in the backup can be opened. Without a ring at hand intake says so when it starts."""
+    if ring is None:
+        return
+    missing = (await wrapped_by(raw)).keys() - ring.keys.keys() - {UNWRAPPED}
+    if missing:
+        raise SetupError(
+            f"De sleutelring mist {', '.join(sorted(missing))}, waarmee deze reservekopie is versleuteld. "
+            "Geef met --keys het sleutelbestand van toen."
+        )
 
 
 async def _check(

@@ -150,12 +150,12 @@ async def test_a_rewritten_backup_whose_digests_fit_is_no_whole_book(
     from events.catalog import check
     from events.errors import SetupError
     from events.postgres import connect
-    from events.privacy import Privacy
     from services.backup import backup
+    from services.keys import privacy_of
     from services.restore import restore
     from tests.integration.book import registered
 
-    ledger = Ledger(settings.database_url, Privacy(settings.lookup_key_bytes))
+    ledger = Ledger(settings.database_url, privacy_of(settings))
     sent = {
         "specversion": "1.0", "id": "e-1", "source": SOURCE, "type": "nl.relatieboek.relation.registered.v1",
         "subject": "gemeentecode:0518", "data": registered(),

@@ -17,11 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.audit import verify
 from events.postgres import connect
-from events.privacy import ERASED, LOST, Privacy
+from events.privacy import ERASED, LOST
 from events.reconcile import reconcile
 from events.refill import refill
 from events.stream import Stream
 from services.backup import backup
+from services.keys import privacy_of
 from services.restore import restore
 from services.settings import Settings
 from tests.conftest import AddDepartment
@@ -156,7 +157,7 @@ async def test_what_the_stream_has_more_comes_back_whole(
 
 async def texts_of(engine: AsyncEngine, settings: Settings) -> None:
     """What was written before the backup is read; after it, what hangs on a key that was lost is lost, and says so."""
-    privacy = Privacy(settings.lookup_key_bytes)
+    privacy = privacy_of(settings)
 
     async def read(kind: str, nth: int = 0) -> Json:
         async with engine.connect() as conn:
@@ -183,7 +184,7 @@ async def test_a_ledger_that_is_not_behind_is_left_alone(
         async with running_intake(settings):
             await crm.send(crm.event("relation.registered", registered()))
     async with operations(settings) as client:
-        privacy = Privacy(settings.lookup_key_bytes)
+        privacy = privacy_of(settings)
         assert await refill(settings.database_url, Stream(client), engine, privacy) == 0
         await Stream(client).delete()
         assert await refill(settings.database_url, Stream(client), engine, privacy) == 0, "for the relay to say"
