@@ -125,10 +125,14 @@ async def _into_directory(
         if manifest.checkpoints is not None and not settings.checkpoints_path.exists():
             notes = (source / manifest.checkpoints.name).read_bytes().decode()
             write_atomically(settings.checkpoints_path, notes, mode=0o644)
-        before = None
+        before, until = None, f"before-{system_now():%Y%m%dT%H%M%SZ}"
         if where.postgres.exists():
-            before = where.path / f"postgres.before-{system_now():%Y%m%dT%H%M%SZ}"
+            before = where.path / f"postgres.{until}"
             where.postgres.rename(before)
+        heads = settings.access_checkpoints_path
+        if heads.exists():
+            # What was read since the backup is logged in the database that is set aside; so is what was signed of that.
+            heads.rename(heads.with_name(f"{heads.name}.{until}"))
         fresh.rename(where.postgres)
         sync_directory(where.path)
         store.update(where.credentials, lambda _: own)

@@ -225,6 +225,17 @@ class Settings(BaseSettings):
         """What the notary's checkpoints are about."""
         return f"relatieboek/{self.institution}"
 
+    @property
+    def access_checkpoints_path(self) -> Path:
+        """The notary's file of what it signed of the access log, beside that of the book."""
+        path = self.checkpoints_path
+        return path.with_name(f"{path.name}.access-log")
+
+    @property
+    def access_log_origin(self) -> str:
+        """What the notary's heads of the access log are about."""
+        return f"{self.origin}/access-log"
+
     def source_of(self, service: str) -> str:
         """The CloudEvents source under which one of the book's own services publishes."""
         return f"urn:nld:oin:{self.institution}:systeem:relatieboek-{service}"

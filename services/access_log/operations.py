@@ -29,9 +29,13 @@ OF_SYSTEMS: Final[Mapping[str, str]] = {
 OPEN: Final[Mapping[str, str]] = {
     "show": "the form to sign in",
     "show_page": "the form to sign in",
+    "show_accesses": "the form to sign in",
     "sign_in": "whether a token works",
     "sign_out": "nothing",
 }
+
+# A header in which a program says on whose behalf it asks.
+ACTING_FOR: Final = "Relatieboek-Acting-For"
 
 # Query keys that say which page it is, which part of a list, and of when: with these alone it is no search.
 NO_FILTERS: Final = frozenset(

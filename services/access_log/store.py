@@ -64,6 +64,12 @@ async def append(conn: Connection, records: Sequence[Prepared]) -> int:
     return position + len(records)
 
 
+async def prune(conn: Connection, months: int) -> int:
+    """Removes whole months that are older than so many, as far as the notary signed; how many records. The database
+    refuses less than 12 months. What is left of them is a line in `access.pruned`."""
+    return await conn.fetchval("SELECT access.prune($1)", months)
+
+
 async def log(url: str, record: Record, *, within_s: float) -> None:
     """One record, durable when this returns: for who reads the database without the API. Raises as `append` does."""
     conn = await session(url, wait_s=within_s)
@@ -141,6 +147,11 @@ def start(rows: Sequence[Any], found: Found) -> Followed:
         found.pruned += row["records"]
         at = Followed(row["last"], bytes(row["leaf"]))
     return at
+
+
+def ends_of(rows: Sequence[Any]) -> dict[int, bytes]:
+    """The leaf at the end of each pruned run, by its position; of an empty log at 0."""
+    return {0: GENESIS, **{row["last"]: bytes(row["leaf"]) for row in rows}}
 
 
 def _found_by(row: Any, entry: bytes) -> bool:

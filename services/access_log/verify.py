@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 
 from events.postgres import Connection
 from services.access_log.note import Head
-from services.access_log.record import GENESIS
-from services.access_log.store import Found, follow, next_run, start, stubs
+from services.access_log.store import Found, ends_of, follow, next_run, start, stubs
 
 Progress = Callable[[int, int], None]
 
@@ -18,10 +17,16 @@ async def verify(conn: Connection, kept: Sequence[Head], progress: Progress = la
     Memory is one run of records. The result names every position that was altered, left out, put in or moved; where
     every hash was made to fit again, the two signed heads between which it was rewritten.
     """
+    # One view of the log: what is pruned meanwhile is still there for us.
+    async with conn.transaction(isolation="repeatable_read", readonly=True):
+        return await _verify(conn, kept, progress)
+
+
+async def _verify(conn: Connection, kept: Sequence[Head], progress: Progress) -> Found:
     found = Found()
     rows = await stubs(conn)
     at = start(rows, found)
-    ends = {0: GENESIS, **{row["last"]: bytes(row["leaf"]) for row in rows}}
+    ends = ends_of(rows)
     found.last = await conn.fetchval("SELECT coalesce(max(position), $1) FROM access.record", at.position)
     waiting = sorted(kept, key=lambda head: head.size)
     agreed = 0

@@ -23,7 +23,7 @@ from events.identity import is_uuid
 from events.seen import Seen, watching
 from projections.viewer import Viewer
 from services.access import Identity
-from services.access_log.operations import NO_FILTERS, NOT_PERSONAL, OF_SYSTEMS, OPEN
+from services.access_log.operations import ACTING_FOR, NO_FILTERS, NOT_PERSONAL, OF_SYSTEMS, OPEN
 from services.access_log.record import Action, Event, Outcome, Record
 from services.api.answering import problem_response
 from services.api.security_log import SecurityLog
@@ -32,7 +32,6 @@ from services.problems import answer_to
 _log = structlog.get_logger(__name__)
 
 STREAM_EVERY_S: Final = 60.0
-ACTING_FOR: Final = "relatieboek-acting-for"
 CLI_AGENT: Final = "relatieboek-cli"
 _CLAIM: Final = re.compile(r"[A-Za-z0-9._:@-]{1,80}")
 _TEAM: Final = re.compile(r"[A-Za-z0-9._:/@-]{1,64}")

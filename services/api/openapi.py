@@ -27,6 +27,7 @@ Who just published may send `If-Position: <sequence>`: the answer waits, at most
 that far. Restricted contacts show with their date only. Times are answered with offset; any offset is accepted.
 Every event type is in the AsyncAPI document, `/v1/asyncapi.json`.
 """
+_TAGS: Final = ("publish", "relations", "timelines", "alerts", "questions", "audit", "operations")
 _VERSION_HEADER: Final[Json] = {
     "description": "full version of this API", "schema": {"type": "string"}, "example": API_VERSION,
 }  # fmt: skip
@@ -43,7 +44,7 @@ _ERRORS: Final[dict[str, str]] = {
     "403": "this token is not for this",
     "404": "not there, or not for you to know of",
     "500": "a fault of ours",
-    "503": "an engine is out, or the read model is not that far yet",
+    "503": "an engine is out, the read model is not that far yet, or what is read cannot be logged",
 }
 _PUBLISH_ERRORS: Final[dict[str, str]] = {
     "408": "the body took too long",
@@ -95,6 +96,9 @@ _ANSWERS: Final[dict[str, tuple[type[BaseModel], bool]]] = {
     "answerQuestion8": (shapes.ProgrammeAnswer, True),
     "answerQuestion9": (shapes.Pocket, True),
     "answerQuestion10": (shapes.Item, False),
+    "listAccesses": (shapes.AccessRecord, True),
+    "listRelationAccesses": (shapes.AccessRecord, True),
+    "listPersonAccesses": (shapes.AccessRecord, True),
 }
 _VERDICT_OPERATIONS: Final = frozenset(
     {"publishEvents", "acknowledgeAlert", "snoozeAlert", "resolveAlert", "followUpLoop", "closeLoop"}
@@ -122,7 +126,7 @@ def build(app: FastAPI) -> Json:
         routes=app.routes,
         servers=[{"url": SERVER, "description": "this server"}],
         license_info={"name": "EUPL-1.2", "identifier": "EUPL-1.2"},
-        tags=[{"name": name} for name in ("publish", "relations", "timelines", "alerts", "questions", "operations")],
+        tags=[{"name": name} for name in _TAGS],
     )
     found["info"]["contact"] = dict(_CONTACT)
     found["paths"] = {path.removeprefix(SERVER): item for path, item in found["paths"].items()}

@@ -18,13 +18,16 @@ from starlette.requests import Request
 from projections.viewer import Role, Viewer
 
 # Anybody: health, documents, and the way in and out.
-OPEN: Final = frozenset({"openapi", "asyncapi_document", "alive", "ready", "show", "show_page", "sign_in", "sign_out"})
+OPEN: Final = frozenset(
+    {"openapi", "asyncapi_document", "alive", "ready", "show", "show_page", "show_accesses", "sign_in", "sign_out"}
+)
 # Departments, with their token.
 PUBLISHING: Final = frozenset({"publishEvents", "findVerdict"})
 
 _EVERYONE: Final[frozenset[Role]] = frozenset(get_args(Role))
 _READS: Final[frozenset[Role]] = frozenset({"relation_manager", "team_lead", "board", "auditor"})
 _ACTS: Final[frozenset[Role]] = frozenset({"relation_manager", "team_lead"})
+_LOOKS: Final[frozenset[Role]] = frozenset({"auditor", "privacy_officer"})
 _RUNS: Final[frozenset[Role]] = frozenset({"operations", "auditor", "administrator"})
 
 PERMITS: Final[Mapping[str, frozenset[Role]]] = {
@@ -63,6 +66,8 @@ PERMITS: Final[Mapping[str, frozenset[Role]]] = {
     # the ten questions
     **{f"answerQuestion{number}": _READS for number in range(1, 11)},
     "unanswered": _READS,
+    # who saw what
+    **dict.fromkeys(("listAccesses", "listRelationAccesses", "listPersonAccesses"), _LOOKS),
     # operations
     "showStatus": _EVERYONE,
     "metrics": _RUNS,

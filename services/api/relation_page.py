@@ -67,6 +67,7 @@ async def _gather(parts: Parts, viewer: Viewer, language: Language, ident: str, 
         shown = await parts.privacy.reveal(conn, {"one": seen, "entries": entries.items})
     return {
         **shown, "older": entries.next, "now": now, "layers": LAYERS, "cells": _cells(seen["matrix"]),
+        "logs": permitted(viewer, "listRelationAccesses") is not None,
         "charts": [_chart(figure) for figure in seen["satisfaction"]],
     }  # fmt: skip
 

@@ -449,3 +449,29 @@ class Status(Shape):
     intake: IntakeStatus
     departments: list[DepartmentStatus]
     healthy: bool
+
+
+class AccessRecord(Shape):
+    """One record of the access log (NEN 7513)."""
+
+    position: int
+    at: datetime = Field(description="the system's clock, UTC")
+    actor: str = Field(description="the viewer or account; of a command the operating system's user")
+    kind: Literal["person", "system", "command_line"]
+    roles: list[str]
+    acting_for: dict[str, str] = Field(description="department, teams; `claimed` is what the caller said")
+    event: Literal["page", "search", "export", "stream", "act", "session", "command"]
+    action: Literal["C", "R", "U", "D", "E"] = Field(description="create, read, update, delete, execute")
+    operation: str
+    route: str | None
+    team: str | None
+    alert: str | None
+    filters: list[str] = Field(description="names of the filters that were used, never their values")
+    relations: int = Field(description="how many relations it was about")
+    persons: int = Field(description="how many persons and employees the answer named")
+    certain: bool = Field(description="false: it was about more than is listed, and may have been about this one")
+    outcome: Literal["granted", "denied", "failed"]
+    status: int | None = Field(description="of HTTP")
+    items: int | None
+    address: str | None
+    client: str | None

@@ -17,6 +17,8 @@ from starlette.types import ASGIApp
 from events.errors import FieldError, Invalid, RelatieboekError
 from services import asyncapi
 from services.api import (
+    accesses,
+    accesses_page,
     alerts,
     insight,
     insight_questions,
@@ -61,8 +63,8 @@ async def asyncapi_document(_: NoKeys) -> Response:
 ROUTERS: Final = (
     publish.router, relations.router, plans.router, insight.router, teams.router, alerts.router, loops.router,
     insight_questions.router,
-    questions.router, operations.v1, _documents,
-    operations.router, page.router, relation_page.router,
+    questions.router, accesses.router, operations.v1, _documents,
+    operations.router, page.router, relation_page.router, accesses_page.router,
 )  # fmt: skip
 
 

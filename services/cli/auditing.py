@@ -21,6 +21,7 @@ from services.cli.console import err, note, print_fields, print_json
 from services.cli.instance import find
 from services.cli.operating import as_user, document, progress_bar
 from services.cli.options import DataDir, Json
+from services.cli.reads import logged_reading
 from services.settings import Settings
 
 audit = typer.Typer(help="Bewijs van het boek.", no_args_is_help=True, rich_markup_mode=None)
@@ -64,6 +65,7 @@ def export(
     async def run() -> int:
         answer = await ask(settings)
         found = await _resolved(settings, relation)
+        await logged_reading(settings, "audit export", event="export", relations=[found])
         conn = await connect(settings.database_url)
         try:
             return await write(conn, found, [signed_by(answer), *earlier], Verifier.read(answer["key"]), out)

@@ -10,6 +10,8 @@ import httpx
 from pydantic import SecretStr
 
 from events.errors import NotFound, SetupError, Unavailable
+from services.access_log.operations import ACTING_FOR
+from services.cli.reads import os_user
 from services.embedded import credentials
 from services.embedded.credentials import Credentials
 from services.embedded.datadir import holder
@@ -47,8 +49,8 @@ class Instance:
             )
         asked = {k: v for k, v in params.items() if v is not None}
         verify = client_context(self.settings.ca) if self.url.startswith("https://") else True
-        bearer = {"Authorization": f"Bearer {token}"}
-        with httpx.Client(base_url=self.url, timeout=_READ_S, headers=bearer, verify=verify) as client:
+        headers = {"Authorization": f"Bearer {token}", "User-Agent": "relatieboek-cli", ACTING_FOR: f"os:{os_user()}"}
+        with httpx.Client(base_url=self.url, timeout=_READ_S, headers=headers, verify=verify) as client:
             answer = client.get(path, params=asked)
         if answer.is_success:
             return answer.json()

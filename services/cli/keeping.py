@@ -20,6 +20,7 @@ from events.tables import rejected as rejected_events
 from services.cli.console import note, print_json, print_table
 from services.cli.instance import Instance, find
 from services.cli.options import DataDir, Json, Limit
+from services.cli.reads import log_reading
 from services.cli.sending import counts_text
 from services.keys import key_wrapper
 from services.send import VerdictJson, connected, send
@@ -61,6 +62,7 @@ def list_rejected(
             await engine.dispose()
 
     items = asyncio.run(read())
+    log_reading(find(data_dir).complete(), "rejected list", items=len(items))
     _show("Geweigerd", _REJECTED, items, json)
 
 
@@ -85,7 +87,9 @@ def show_rejected(number: RejectedId, json: Json = False, data_dir: DataDir = No
         finally:
             await engine.dispose()
 
-    print_json(asyncio.run(read()))
+    found = asyncio.run(read())
+    log_reading(find(data_dir).complete(), "rejected show", items=1)
+    print_json(found)
 
 
 @rejected.command("retry")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from services.cli.accessing import accesses
 from services.cli.auditing import audit
 from services.cli.departments import department
 from services.cli.failing import DutchGroup
@@ -48,6 +49,7 @@ app.add_typer(rejected, name="rejected")
 app.add_typer(parked, name="parked")
 app.add_typer(clock, name="clock")
 app.add_typer(audit, name="audit")
+app.add_typer(accesses, name="accesses")
 app.add_typer(department, name="department")
 app.add_typer(keys, name="keys")
 

@@ -20,6 +20,7 @@ from services.cli.console import note, print_json, print_table
 from services.cli.instance import Instance, find
 from services.cli.keeping import ForDepartment, engine_of, plain
 from services.cli.options import DataDir, Json, Limit
+from services.cli.reads import log_reading
 from services.keys import key_wrapper
 from services.rules import own_projections
 from services.send import connected, send
@@ -56,6 +57,7 @@ def list_all_parked(
             await engine.dispose()
 
     events, relations = asyncio.run(read())
+    log_reading(find(data_dir).complete(), "parked list", relations={p.relation for p in relations}, items=len(events))
     rows = [
         {"projection": p.projection, "version": p.version, "position": p.position, "relation": p.relation,
         "error": p.error,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from events.errors import Diverged, SetupError
 from events.postgres import connect
 from projections.postgres import OUTAGES
 from services.bus import NatsBus
+from services.notary.access_log import AccessNotary
 from services.notary.signing import Notary, Shorter, Signed
 from services.settings import Settings
 from services.wiring import Context, cancel_until_done, run_service
@@ -43,6 +44,9 @@ async def setup(context: Context) -> AsyncGenerator[None]:
         await bus.tell(TOLD_ON, note.encode())
 
     notary = Notary(signer, settings.origin, settings.checkpoints_path, tell)
+    log_notary = AccessNotary(
+        signer, settings.access_log_origin, settings.access_checkpoints_path, settings.access_log_months
+    )  # fmt: skip
     turn = asyncio.Lock()
 
     async def sign() -> Signed:
@@ -52,6 +56,14 @@ async def setup(context: Context) -> AsyncGenerator[None]:
                 return await notary.sign(conn)
             finally:
                 await conn.close()
+
+    async def sign_access_log() -> None:
+        conn = await connect(settings.database_url)
+        try:
+            await log_notary.sign(conn)
+            await log_notary.prune(conn)
+        finally:
+            await conn.close()
 
     async def on_request(message: Any) -> None:
         try:
@@ -66,17 +78,12 @@ async def setup(context: Context) -> AsyncGenerator[None]:
     async def run() -> None:
         while True:
             try:
-                await sign()
-                context.state.set("ready")
-                await asyncio.sleep(settings.notary_every_s)
-            except Shorter as error:
-                context.state.set("diverged", str(error))
-                log.warning("not signed", reason=str(error))
-                await asyncio.sleep(_RETRY_S)
-            except (Diverged, BadCheckpoint) as error:
-                # Nothing is signed any more until a person looked; a restart looks again, from the first entry on.
-                context.state.set("diverged", str(error))
-                log.error("nothing is signed any more", reason=str(error))
+                # Each for itself: a log that was changed is no reason to sign the book no more.
+                wrong = [error for error in (await _wrong_with(sign), await _wrong_with(sign_access_log)) if error]
+                context.state.set("diverged" if wrong else "ready", "; ".join(map(str, wrong)) or None)
+                if any(isinstance(error, Shorter) for error in wrong):
+                    await asyncio.sleep(_RETRY_S)
+                    continue
                 await asyncio.sleep(settings.notary_every_s)
             except OUTAGES as error:
                 context.state.set("paused", "PostgreSQL is out")
@@ -91,3 +98,16 @@ async def setup(context: Context) -> AsyncGenerator[None]:
         yield
     finally:
         await cancel_until_done(signing)
+
+
+async def _wrong_with(sign: Callable[[], Awaitable[object]]) -> Exception | None:
+    """Why this is not signed: for now (Shorter), or until a person looked; a restart looks again, from the first on."""
+    try:
+        await sign()
+    except Shorter as error:
+        log.warning("not signed", reason=str(error))
+        return error
+    except (Diverged, BadCheckpoint) as error:
+        log.error("nothing is signed any more", reason=str(error))
+        return error
+    return None

@@ -129,13 +129,17 @@ def read_notes(file: Path, verifiers: Sequence[Verifier]) -> list[Signed]:
 
     Raises BadCheckpoint when a note was altered or is another's.
     """
+    found = {s.checkpoint.size: s for s in (Signed(opened(note, verifiers), note) for note in note_texts(file))}
+    return [found[size] for size in sorted(found)]
+
+
+def note_texts(file: Path) -> list[str]:
+    """The whole notes in a file of notes, in the order in which they were added."""
     try:
         text = file.read_bytes()
     except FileNotFoundError:
         return []
-    notes = [note.decode(errors="replace") for note in text.split(_END)[:-1]]
-    found = {s.checkpoint.size: s for s in (Signed(opened(note, verifiers), note) for note in notes)}
-    return [found[size] for size in sorted(found)]
+    return [note.decode(errors="replace") for note in text.split(_END)[:-1]]
 
 
 def add_note(file: Path, note: str) -> None:

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable, MutableMapping
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any, Final
 
 import httpx
 from fastapi import FastAPI, Request
 from starlette.responses import Response, StreamingResponse
 
+from events.clock import system_now
 from events.postgres import Connection, connect
+from events.recorded import local_date
 from events.seen import note_persons, note_relations
 from projections.viewer import Viewer
 from services.access_log.verify import verify
 from services.access_log.writer import Writer
+from services.api import shapes
 from services.api.access_layer import STREAM_EVERY_S, AccessLog
 from services.api.security_log import SecurityLog
-from services.settings import Settings
+from services.settings import Settings, as_environment
 from tests.conftest import AddDepartment
-from tests.integration.test_api_read import MINE, SOURCE, THEIRS, event, story
-from tests.running_book import Book, running
+from tests.integration.test_api_read import MINE, SOURCE, THEIRS, event, found, story
+from tests.running_book import ROOT, Book, running
 
-SERVICES: Final = ("intake", "relation-view", "contact-alerts", "team-timeline", "workflows", "insight", "api")
 PLANTED: Final = ("Den Haag", "Haaglanden", "zoekwoord", "geheim", "p-81", "e-12", "Jansen", "verkeerde", "0518")
 PERSON: Final = "ref~0123456789abcdef0123456789abcdef"
 TOGETHER: Final = 32
@@ -40,7 +45,7 @@ async def test_every_page_is_logged_before_its_first_byte(
 ) -> None:
     token = (await department("zorg")).http_token
     settings = settings.model_copy(update={"access_log_within_s": 1.0})
-    async with running(settings, SERVICES) as book:
+    async with running(settings) as book:
         named = {"person": "p-81", "name": "Jansen", "layer": "board", "decision_role": "influences"}
         added = event("cp-1", "counterpart.added", MINE, {**named, "function": "geheim", "occurred_on": "2026-01-06"})
         last = (await book.publish([*story(), added], token))[-1]["sequence"]
@@ -54,6 +59,8 @@ async def test_every_page_is_logged_before_its_first_byte(
             await leaves_out_what_is_not_personal(book, conn, token)
             await answers_nothing_while_it_cannot_log(book, conn)
             await shares_commits(book, conn)
+            await tells_who_saw_it(book, conn, token)
+            await logs_the_command_line(book, conn, token)
             kept = json.dumps(await records(conn), ensure_ascii=False)
             assert [word for word in PLANTED if word in kept] == []
             assert (await verify(conn, [])).agree
@@ -179,6 +186,94 @@ async def shares_commits(book: Book, conn: Connection) -> None:
     row = await conn.fetchrow(found, at)
     assert row["records"] == TOGETHER * 4
     assert row["commits"] < TOGETHER * 4
+
+
+async def tells_who_saw_it(book: Book, conn: Connection, token: str) -> None:
+    """A relation's and a person's lists, for who may see them; and each look is in the log itself."""
+    viewers = await book.viewers()
+    at = await newest(conn)
+    path = "/v1/relations/gemeentecode:0518/accesses"
+    for one in found(await book.get(path))["items"]:
+        shapes.AccessRecord.model_validate(one)
+    (look,) = await records(conn, at)
+    assert (look["what"]["operation"], look["what"]["relations"]) == ("listRelationAccesses", [MINE])
+    newest_look = found(await book.get(path))["items"][0]
+    assert (newest_look["operation"], newest_look["actor"]) == ("listRelationAccesses", "all")
+    assert newest_look["certain"] is True
+    await book.get(f"/v1/relations/{MINE}", token=viewers["jeugd"])
+    turned_away = found(await book.get(f"{path}?actor=jeugd&limit=1"))["items"]
+    assert [(one["actor"], one["outcome"]) for one in turned_away] == [("jeugd", "denied")]
+    page = found(await book.get(f"{path}?limit=2"))
+    following = found(await book.get(f"{path}?limit=2&cursor={page['next']}"))
+    assert [one["position"] for one in page["items"]] > [one["position"] for one in following["items"]]
+    today = local_date(system_now())
+    assert found(await book.get(f"{path}?from={today}&to={today}"))["items"]
+    assert found(await book.get(f"{path}?to={today - timedelta(days=1)}"))["items"] == []
+    rows = (await book.get(path, Accept="text/csv")).text.splitlines()
+    assert rows[0].startswith("position,at,actor")
+    assert (await last_of(conn))["event"] == "export"
+
+    seen = found(await book.get("/v1/persons/person:p-81/accesses?limit=500"))
+    assert {one["operation"] for one in seen["items"]} >= {"showRelationHistory"}
+    assert seen["items"] == found(await book.get(f"/v1/persons/{seen['person']}/accesses?limit=500"))["items"][1:]
+    assert (await last_of(conn))["what"]["persons"] == [seen["person"]]
+    assert (await book.get("/v1/persons/person:p-82/accesses")).status_code == 404
+    page = f"/relations/{MINE}/accesses"
+    for name, status, said in (
+        ("all", 200, "Wie heeft dit gezien?"), ("all", 200, "geweigerd"), ("wmo", 404, ""), ("", 200, "Inloggen"),
+    ):  # fmt: skip
+        cookie = f"relatieboek_viewer={viewers.get(name, '')}"
+        shown = await book.client.get(page, headers={"Cookie": cookie, "Authorization": ""})
+        assert (shown.status_code, said in shown.text) == (status, True)
+    cookie = {"Cookie": f"relatieboek_viewer={viewers['all']}"}
+    assert f'href="{page}"' in (await book.client.get(f"/relations/{MINE}", headers=cookie)).text
+    assert found(await book.get("/v1/accesses"))["items"][0]["operation"] == "show_page"
+    for asked in (path, "/v1/accesses", "/v1/persons/person:p-81/accesses"):
+        assert (await book.get(asked, token=viewers["wmo"])).status_code == 403
+        assert (await book.get(asked, token=token)).status_code == 403
+
+
+async def last_of(conn: Connection) -> dict[str, Any]:
+    return await only(conn, await newest(conn) - 1)
+
+
+async def logs_the_command_line(book: Book, conn: Connection, token: str) -> None:
+    """Over HTTP with the operating system's user beside the viewer; past HTTP with a record before anything shows."""
+    at = await newest(conn)
+    assert "Gemeente Den Haag" in (await run(book, "relation", "show", MINE))[1]
+    one = await only(conn, at)
+    assert one["from"]["client"] == "command_line"
+    assert one["for"]["claimed"].startswith("os:")
+
+    wrong = event("r-9", "relation.registered", MINE, {"name": "geheim"})
+    headers = {"Content-Type": "application/cloudevents+json", "Authorization": f"Bearer {token}"}
+    assert (await book.client.post("/v1/events", json=wrong, headers=headers)).status_code == 400
+    at = await newest(conn)
+    number = str(await conn.fetchval("SELECT max(rejected_id) FROM ledger.rejected"))
+    assert "geheim" in (await run(book, "rejected", "show", number))[1]
+    one = await only(conn, at)
+    assert (one["event"], one["what"]["operation"], one["who"]["kind"]) == ("command", "rejected show", "command_line")
+    async with conn.transaction():
+        await conn.execute("LOCK TABLE access.record IN ACCESS EXCLUSIVE MODE")
+        code, shown, said = await run(book, "rejected", "show", number)
+        assert (code, shown) == (2, "")
+        assert "inzagelogboek" in said
+    code, shown, said = await run(book, "accesses", "verify", "--json")
+    assert code == 0, said
+    assert json.loads(shown)["agree"] is True
+    listed = json.loads((await run(book, "accesses", "relation", MINE, "--json"))[1])["items"]
+    assert {one["client"] for one in listed} >= {"command_line", "program"}
+    assert "showRelation" in (await run(book, "accesses", "person", "employee:e-12"))[1]
+
+
+async def run(book: Book, *words: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command on this book."""
+    settings = book.settings.model_copy(update={"url": str(book.client.base_url), "access_log_within_s": 1.0})
+    command = [sys.executable, "-m", "services.cli.main", *words]
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=ROOT, env=as_environment(settings), capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
 
 
 class Clock:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -14,13 +15,15 @@ import asyncpg
 import pytest
 
 from events.checkpoint import Signer
-from events.errors import Unavailable
+from events.errors import Diverged, Unavailable
 from events.postgres import Connection, connect
 from services.access_log.note import Head, opened
 from services.access_log.record import EVERYBODY, MOST_PERSONS, Record, leaf_of
 from services.access_log.store import append, log
 from services.access_log.verify import verify
 from services.access_log.writer import Writer
+from services.notary.access_log import AccessNotary
+from services.notary.signing import note_texts
 
 AT: Final = datetime(2026, 6, 30, 10, 0, tzinfo=UTC)
 RELATION: Final = "6f1d2f3e-8a53-4b8e-9a56-0d5c3c1f0001"
@@ -252,6 +255,60 @@ async def test_what_was_not_signed_is_not_pruned(service_url: str) -> None:
     await log(service_url, record(at=AT - timedelta(days=366 * 6)), within_s=5)
     async with connected(service_url) as conn:
         assert await conn.fetchval("SELECT access.prune(60)") == 0
+
+
+async def test_the_notary_signs_where_the_log_ends_and_nothing_more_once_it_was_changed(
+    service_url: str, owner_url: str, tmp_path: Path
+) -> None:
+    signer, file = Signer("test/notary", b"\x07" * 32), tmp_path / "checkpoints.access-log"
+
+    def notary() -> AccessNotary:
+        return AccessNotary(signer, "relatieboek/x/access-log", file, 60)
+
+    await write(service_url, 3)
+    async with connected(service_url) as conn, connected(owner_url) as owner:
+        first = notary()
+        assert (await first.sign(conn)).head.size == 3
+        assert (await first.sign(conn)).head.size == 3
+        await write(service_url, 2)
+        signed = await first.sign(conn)
+        assert signed.head == opened(signed.note, [signer.verifier])
+        assert (signed.head.size, len(note_texts(file))) == (5, 2)
+        assert (await notary().sign(conn)).note == signed.note  # a restart remembers
+        kept = [opened(text, [signer.verifier]) for text in note_texts(file)]
+        assert (await verify(conn, kept)).agree
+        await owner.execute("DELETE FROM access.checkpoint")
+        await notary().sign(conn)
+        assert await conn.fetchval("SELECT count(*) FROM access.checkpoint") == 2
+
+        await owner.execute("DELETE FROM access.record WHERE position = 5")
+        again = notary()
+        for _ in range(2):
+            with pytest.raises(Diverged, match="shorter than a head of it that was signed"):
+                await again.sign(conn)
+        await log(service_url, record("put in its place"), within_s=5)
+        with pytest.raises(Diverged, match="the first 5 records are not those that were signed"):
+            await notary().sign(conn)
+        assert len(note_texts(file)) == 2
+
+
+async def test_the_notary_prunes_what_it_signed_and_goes_on_after_it(
+    service_url: str, owner_url: str, tmp_path: Path
+) -> None:
+    signer, file = Signer("test/notary", b"\x07" * 32), tmp_path / "checkpoints.access-log"
+    now = datetime.now(UTC)
+    async with connected(service_url) as conn, connected(owner_url) as owner:
+        notary = AccessNotary(signer, "relatieboek/x/access-log", file, 60)
+        for at in (now - timedelta(days=366 * 6), now - timedelta(days=366 * 6), now):
+            await log(service_url, record(at=at), within_s=5)
+            await notary.sign(conn)
+        assert await notary.prune(conn) == 2
+        await log(service_url, record(), within_s=5)
+        assert (await notary.sign(conn)).head.size == 4
+        assert (await AccessNotary(signer, "relatieboek/x/access-log", file, 60).sign(conn)).head.size == 4
+        await owner.execute("UPDATE access.pruned SET leaf = sha256('x')")
+        with pytest.raises(Diverged, match="what is left of the first 2 records is not what was signed"):
+            await AccessNotary(signer, "relatieboek/x/access-log", file, 60).sign(conn)
 
 
 async def test_all_pruned_but_the_last_goes_on(service_url: str) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
 import pytest
+import typer
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.routing import Mount
 from structlog.testing import capture_logs
+from typer.core import TyperGroup
 
 from events.seen import note_items, note_persons, note_relations, watched, watching
 from services.access_log.operations import NOT_PERSONAL, OF_SYSTEMS, OPEN
@@ -20,6 +24,8 @@ from services.access_log.record import EVERYBODY, GENESIS, MOST_RELATIONS, Recor
 from services.api.asking import identity_of
 from services.api.security_log import SecurityLog
 from services.api.site import ROUTERS, application, filters_of
+from services.cli.main import app
+from services.cli.reads import API, COMMANDS, ITSELF
 
 AT: Final = datetime(2026, 6, 30, 12, 0, tzinfo=timezone(timedelta(hours=2)))
 RELATION: Final = "6f1d2f3e-8a53-4b8e-9a56-0d5c3c1f0001"
@@ -107,6 +113,30 @@ class TestOperations:
         filters = filters_of(application().openapi())
         assert {"q", "kind", "tier", "team", "cursor", "limit"} <= filters["listRelations"]
         assert filters["showStatus"] == frozenset()
+
+
+def commands() -> dict[str, Any]:
+    def walk(group: Any, words: str) -> Iterator[tuple[str, Any]]:
+        for name, command in group.commands.items():
+            if isinstance(command, TyperGroup):
+                yield from walk(command, f"{words}{name} ")
+            else:
+                yield f"{words}{name}", command
+
+    return dict(walk(typer.main.get_command(app), ""))
+
+
+class TestCommands:
+    def test_of_every_command_it_is_known_how_it_is_logged(self) -> None:
+        assert set(commands()) == set(COMMANDS), "say in services/cli/reads.py how what a command shows is logged"
+
+    @pytest.mark.parametrize("words", COMMANDS)
+    def test_what_is_said_of_it_is_so(self, words: str) -> None:
+        called = inspect.getsource(inspect.unwrap(commands()[words].callback))
+        if COMMANDS[words] == API:
+            assert "find(data_dir).get(" in called or "_show(" in called
+        if COMMANDS[words] == ITSELF:
+            assert "log_reading(" in called or "logged_reading(" in called
 
 
 def asks(dependant: Dependant) -> bool:

@@ -1,0 +1,80 @@
+"""Who reads the database without the API is in the access log as well: before anything is printed or written."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from events.clock import system_now
+from events.errors import SetupError
+from projections.postgres import OUTAGES
+from services.access_log.record import Action, Event, Record
+from services.access_log.store import log
+from services.settings import Settings
+
+# Of every command how what it shows gets into the access log: over HTTP the API does it, `itself` calls `log_reading`,
+# and what shows nothing about a person says why. `tests/unit/test_access_log.py` knows every command.
+API: Final = "over HTTP"
+ITSELF: Final = "itself"
+COMMANDS: Final[Mapping[str, str]] = {
+    "status": API, "timeline": API, "alerts": API, "loops": API, "history": API, "question": API,
+    "relation show": API, "relation list": API, "relation diff": API,
+    "accesses list": API, "accesses relation": API, "accesses person": API,
+    "accesses verify": "hashes",
+    "rejected list": ITSELF, "rejected show": ITSELF, "rejected retry": "counts",
+    "parked list": ITSELF, "parked retry": "counts",
+    "audit export": ITSELF, "audit verify": "hashes", "audit checkpoint": "hashes",
+    "reconcile": "hashes and counts", "rebuild": "stored values: references and ciphertexts",
+    "department renew": "its own keys",
+    "keys list": "counts", "keys rotate": "counts", "keys rewrap": "counts", "keys drop": "a name",
+    "department list": "departments", "department add": "its own keys", "department revoke": "a name that was given",
+    "send": "verdicts on what was given", "import csv": "what was given", "import ics": "what was given",
+    "schema": "a document of the program", "clock advance": "an instant",
+    "backup": "counts; the copy is as locked as the book", "restore": "counts",
+    "up": "an address", "serve": "nothing", "migrate": "nothing",
+}  # fmt: skip
+
+
+def os_user() -> str:
+    """Who runs this program, as the operating system knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid-{os.getuid()}"
+
+
+def log_reading(
+    settings: Settings, operation: str, *, event: Event = "command", action: Action = "R",
+    relations: Iterable[str] = (), persons: Iterable[str] = (), items: int | None = None,
+) -> None:  # fmt: skip
+    """One record of what this command is about to show; durable when it returns. Not inside a running loop.
+
+    Raises SetupError when it cannot be written: then nothing may be shown.
+    """
+    asyncio.run(
+        logged_reading(
+            settings, operation, event=event, action=action, relations=relations, persons=persons, items=items
+        )
+    )
+
+
+async def logged_reading(
+    settings: Settings, operation: str, *, event: Event = "command", action: Action = "R",
+    relations: Iterable[str] = (), persons: Iterable[str] = (), items: int | None = None,
+) -> None:  # fmt: skip
+    """`log_reading`, inside a loop."""
+    record = Record(
+        at=system_now(), event=event, action=action, kind="command_line", actor=os_user(), operation=operation,
+        outcome="granted", relations=frozenset(relations), persons=frozenset(persons), items=items,
+        address=socket.gethostname(), client="command_line",
+    )  # fmt: skip
+    try:
+        await log(settings.database_url, record, within_s=settings.access_log_within_s)
+    except OUTAGES as error:
+        raise SetupError(
+            "Het inzagelogboek is niet te schrijven, dus er wordt niets getoond. Draait PostgreSQL?"
+        ) from error
