@@ -1,4 +1,8 @@
-"""An HTTP port inside a service: uvicorn without its own ideas about signals, ports and logs."""
+"""An HTTP port inside a service: uvicorn without its own ideas about signals, ports and logs, and within bounds.
+
+uvicorn waits for ever for the rest of a request's head, and for a reader that stopped reading. Here a head has a time
+to be complete in, a reader a time to go on in, and there are so many connections and no more.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,96 @@ import asyncio
 import socket
 import ssl
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
+import h11
+import orjson
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from events.errors import SetupError
+from services.problems import PROBLEM_JSON, answer_to, refuse
+from services.security_headers import HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
     from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`head_bytes` for the request line and all headers together; times from the first byte that is waited for."""
+
+    connections: int = 1_000
+    head_s: float = 10.0
+    head_bytes: int = 16 * 1024
+    reader_s: float = 30.0
+
+
+_LIMITS: Final = Limits()
+_BACKLOG: Final = 512
+
+
+def _protocol(limits: Limits) -> type[H11Protocol]:
+    class Bounded(H11Protocol):
+        _head_timer: asyncio.TimerHandle | None = None
+        _reader_timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            if len(self.connections) > limits.connections:
+                self._turn_away("busy", "There are too many connections; try again.")
+            else:
+                self._head_timer = self.loop.call_later(limits.head_s, self._head_too_slow)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.conn.their_state is not h11.IDLE:
+                self._head_timer = _stopped(self._head_timer)
+            elif self._head_timer is None:
+                self._head_timer = self.loop.call_later(limits.head_s, self._head_too_slow)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._head_timer, self._reader_timer = _stopped(self._head_timer), _stopped(self._reader_timer)
+            super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._reader_timer = self.loop.call_later(limits.reader_s, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._reader_timer = _stopped(self._reader_timer)
+            super().resume_writing()
+
+        def send_400_response(self, msg: str) -> None:
+            del msg  # uvicorn's own words, as text
+            detail = f"This is no HTTP, or its head is larger than {limits.head_bytes} bytes."
+            self._turn_away("request", detail)
+
+        def _head_too_slow(self) -> None:
+            self._turn_away("slow", f"The request did not come within {limits.head_s:g} seconds.")
+
+        def _turn_away(self, code: str, detail: str) -> None:
+            """The last answer on this connection, without the application."""
+            if not self.transport.is_closing():
+                self.transport.write(_last_answer(code, detail))
+                self.transport.close()
+
+    return Bounded
+
+
+def _stopped(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
+def _last_answer(code: str, detail: str) -> bytes:
+    answer = answer_to(refuse(code, "", detail))
+    body = orjson.dumps(answer.problem)
+    headers = {**HEADERS, "Content-Type": PROBLEM_JSON, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in {**headers, **answer.headers}.items())
+    return f"HTTP/1.1 {answer.status} {answer.problem['title']}\r\n{lines}\r\n".encode() + body
 
 
 class _Server(uvicorn.Server):
@@ -39,7 +124,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 @asynccontextmanager
 async def listening(
-    app: Any, host: str, port: int, *, cert: Path | None = None, key: Path | None = None
+    app: Any, host: str, port: int, *, cert: Path | None = None, key: Path | None = None, limits: Limits = _LIMITS
 ) -> AsyncGenerator[int]:
     """Serves an ASGI app while the block runs; yields the port. Open requests get 5 seconds to end.
 
@@ -47,7 +132,8 @@ async def listening(
     """
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=5,
-        ssl_certfile=cert, ssl_keyfile=key,
+        ssl_certfile=cert, ssl_keyfile=key, http=_protocol(limits), h11_max_incomplete_event_size=limits.head_bytes,
+        backlog=_BACKLOG,
     )  # fmt: skip
     try:
         config.load()
@@ -56,6 +142,7 @@ async def listening(
     if config.ssl is not None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
     sock = bind(host, port)
+    sock.listen(_BACKLOG)  # whoever connects before uvicorn has come so far waits, and is not refused
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]), name="http")
     try:

@@ -30,6 +30,7 @@ HTTP_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "slow": (408, "The body took too long"),
     "state": (409, "Not in this state"),
     "precondition": (412, "Not what the question looks like"),
+    "head_too_large": (431, "Too much before the body"),
     "precondition_required": (428, "Say which version you change"),
     "internal": (500, "A fault of ours"),
     "not_yet_there": (503, "The read model is not that far yet"),

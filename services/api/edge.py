@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any, Final
 
 import structlog
@@ -14,29 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.answering import problem_response
 from services.problems import answer_to, refuse
-
-API_VERSION: Final = "1.0.0"
+from services.security_headers import HEADERS
 
 _log = structlog.get_logger(__name__)
 
-_API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-PAGE_POLICY: Final = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-
-# NL API Design Rules, transport security; the version on every response, faults included.
-_HEADERS: Final[Mapping[str, str]] = {
-    "API-Version": API_VERSION,
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": _API_POLICY,
-    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    # not `no-referrer`: with it a browser sends `Origin: null` with our own sign-in form
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+MAX_HEAD_BYTES: Final = 16 * 1024
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -100,7 +81,7 @@ class _Call:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             self.streams = headers.get("content-type", "").startswith("text/event-stream")
-            for name, value in _HEADERS.items():
+            for name, value in HEADERS.items():
                 headers.setdefault(name, value)
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.ended = True
@@ -108,7 +89,12 @@ class _Call:
 
 
 def _unfit(scope: Scope) -> Response | None:
-    """NUL is text nowhere in the book, and PostgreSQL takes it in no text."""
+    """A head that came whole though it is too large; and NUL is text nowhere in the book, and PostgreSQL takes it in no
+    text."""
+    head = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(n) + len(v) for n, v in scope["headers"])
+    if head > MAX_HEAD_BYTES:
+        detail = f"address and headers are larger than {MAX_HEAD_BYTES} bytes together"
+        return problem_response(answer_to(refuse("head_too_large", "/header", detail)))
     if b"%00" in scope["query_string"]:
         return problem_response(answer_to(refuse("request", "/query", "holds a NUL character")))
     if "\x00" in scope["path"]:

@@ -16,8 +16,8 @@ from starlette.responses import Response
 
 from events.errors import RelatieboekError
 from events.recorded import AMSTERDAM
-from services.api.edge import PAGE_POLICY
 from services.api.words import Language, words
+from services.security_headers import PAGE_POLICY
 
 
 def _moment(value: object) -> str:

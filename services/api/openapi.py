@@ -11,8 +11,8 @@ from pydantic.json_schema import models_json_schema
 
 from events.envelope import EVENT_LIMIT_BYTES
 from services.api import shapes
-from services.api.edge import API_VERSION
 from services.problems import PROBLEM_JSON
+from services.security_headers import API_VERSION
 
 Json = dict[str, Any]
 

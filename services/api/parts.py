@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Final, cast
 
 from fastapi import Request
 from prometheus_client import CollectorRegistry
@@ -19,7 +19,11 @@ from services.access_log.writer import Writer
 from services.api.live import Hub
 from services.api.waits import Waits
 from services.bus import Bus
+from services.fair import Room
 from services.settings import Settings
+
+# Bodies that publishers have under way, in all: 16 of the largest, of which one department alone may have eight.
+_MOST_BODY_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Parts:
     waits: Waits
     calendar: WorkingCalendar
     registry: CollectorRegistry
+    bodies: Room = field(default_factory=lambda: Room(_MOST_BODY_BYTES))
 
     @property
     def rules(self) -> Rules:

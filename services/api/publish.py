@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
@@ -23,10 +24,11 @@ from events import tables
 from events.errors import FieldError, Invalid, NotFound, Unavailable
 from events.ledger import survivor_of
 from events.verdict import Verdict
+from services.access import Publisher
 from services.api.answering import json_response, problem_response
 from services.api.asking import Asked, Credentials, HasParts, NoKeys, PublisherToken, identity_of, publisher_of
 from services.api.parts import Parts
-from services.api.reading import read_body
+from services.api.reading import declared_bytes, read_body
 from services.problems import Answer, Refused, answer_to, describe, refuse, seconds
 from services.strict_json import is_json, read_json
 
@@ -39,6 +41,8 @@ STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 _JSON_TYPE: Final = re.compile(r"(application|text)/([a-z0-9.!#$&^_-]+\+)?json")
 _STATUS: Final[Mapping[str, int]] = {"accepted": 201, "duplicate": 200, "parked": 202}
+
+_AGAIN: Final = {"Retry-After": "1"}
 
 router = APIRouter(prefix="/v1", tags=["publish"])
 
@@ -53,17 +57,43 @@ async def publish(request: Request, parts: HasParts, credentials: Credentials, _
     seen: dict[str, str | None] = {"id": None, "source": None}
     try:
         media = _media_type(request)
-        body = await read_body(request, MAX_BATCH_BYTES if media == BATCH else MAX_EVENT_BYTES)
-        mode = _mode(request, media)
-        department = await publisher_of(await identity_of(request, parts, credentials))
-        subject = f"submit.{department.name}"
-        if mode == BATCH:
-            return await _publish_batch(parts, subject, body)
-        event = _from_binary(request, media, body, seen) if mode == "binary" else _from_structured(body, seen)
-        reply = await parts.bus.request(subject, event, timeout_s=SUBMIT_TIMEOUT_S)
-        return verdict_response(verdicts_in(reply)[0])
+        most = MAX_BATCH_BYTES if media == BATCH else MAX_EVENT_BYTES
+        size = declared_bytes(request, most)
+        department = await _department(request, parts, credentials)
+        if isinstance(department, Refused):
+            await read_body(request, most, keep=False)
+            _mode(request, media)
+            raise department
+        with _room(parts, department.name, size):
+            body = await read_body(request, most)
+            subject, mode = f"submit.{department.name}", _mode(request, media)
+            if mode == BATCH:
+                return await _publish_batch(parts, subject, body)
+            event = _from_binary(request, media, body, seen) if mode == "binary" else _from_structured(body, seen)
+            reply = await parts.bus.request(subject, event, timeout_s=SUBMIT_TIMEOUT_S)
+            return verdict_response(verdicts_in(reply)[0])
     except (Refused, Invalid, Unavailable) as error:
         return _refusal(answer_to(error), seen, error)
+
+
+async def _department(request: Request, parts: Parts, credentials: Credentials) -> Publisher | Refused:
+    """Who publishes, or why nobody does: that is told only after what is wrong with the body."""
+    try:
+        return await publisher_of(await identity_of(request, parts, credentials))
+    except Refused as refused:
+        return refused
+
+
+@contextmanager
+def _room(parts: Parts, department: str, size: int) -> Generator[None]:
+    """Memory for a body from its first byte to its verdict. Raises Refused (429) when this department has its share."""
+    if not parts.bodies.has(department, size):
+        raise Refused("busy", [FieldError("", "too much of this department is under way; try again")], _AGAIN)
+    parts.bodies.take(department, size)
+    try:
+        yield
+    finally:
+        parts.bodies.give_back(department, size)
 
 
 async def _publish_batch(parts: Parts, subject: str, body: bytes) -> Response:
@@ -83,9 +113,11 @@ async def _publish_batch(parts: Parts, subject: str, body: bytes) -> Response:
 
 def _refusal(answer: Answer, seen: Mapping[str, str | None], error: Exception) -> Response:
     """What was refused before any verdict still has a verdict's fields."""
-    more: dict[str, Any] = {**seen, "verdict": "busy" if isinstance(error, Unavailable) else "rejected"}
+    more: dict[str, Any] = {**seen, "verdict": "rejected"}
     if isinstance(error, Unavailable):
-        more["retry_after_s"] = error.retry_after_s
+        more |= {"verdict": "busy", "retry_after_s": error.retry_after_s}
+    elif isinstance(error, Refused) and error.code == "busy":
+        more |= {"verdict": "busy", "retry_after_s": 1.0}
     return problem_response(answer, {**more, "problem": answer.problem})
 
 
@@ -123,8 +155,6 @@ def _mode(request: Request, media: str) -> str:
     charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", request.headers.get("content-type", ""), re.IGNORECASE)
     if charset and charset[1].lower() not in {"utf-8", "utf8", "us-ascii"}:
         raise refuse("unsupported_media_type", "/header/Content-Type", "JSON is sent in UTF-8")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise refuse("unsupported_media_type", "/header/Content-Encoding", "send the body as it is, not compressed")
     if media == BATCH:
         return BATCH
     if media == STRUCTURED:

@@ -36,10 +36,11 @@ from services.api import (
 from services.api.access_layer import AccessLog
 from services.api.answering import json_response, problem_response
 from services.api.asking import NoKeys
-from services.api.edge import API_VERSION, Edge
+from services.api.edge import Edge
 from services.api.parts import Parts
 from services.api.security_log import SecurityLog
 from services.problems import Refused, answer_to, refuse
+from services.security_headers import API_VERSION
 
 STATIC: Final = Path(__file__).parent / "static"
 _OPEN: Final = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}

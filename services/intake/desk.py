@@ -28,9 +28,9 @@ from events.catalog import check
 from events.errors import Diverged, FieldError, Invalid, Unavailable
 from events.relay import Relay
 from events.verdict import Verdict, problem
+from services.fair import Turns
 from services.health import ServiceState
 from services.intake.departments import Department, Departments, authority
-from services.intake.fair import Turns
 from services.strict_json import read_json
 
 log = structlog.get_logger(__name__)

@@ -29,9 +29,9 @@ from events.stream import Stream
 from events.tables import outbox
 from events.verdict import Verdict, problem
 from services.answering import busy
+from services.fair import Room
 from services.intake.departments import OWN, Departments
 from services.intake.desk import Desk
-from services.intake.fair import Room
 from services.strict_json import read_array
 from services.wiring import Context
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.fair import Room, Turns
+from services.fair import Room, Turns
 
 
 def fill(room: Room, *names: str) -> dict[str, int]:
