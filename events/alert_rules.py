@@ -2,6 +2,7 @@
 
 The thing `alert:<alert>` is {"state": open or resolved, "line" or "about" and "rule", "level"}; `open:…` names the open
 alert of a line, `open_about:…` that of a rule and what it is about, `open_loop:…` the open loop of a response.
+"snoozes" counts how often it was put off since it was raised or reopened.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import Any, Final
 
 from events.book import Case, Decision, Need, Rule, Value
 from events.judging import ATTENTION, Check, against, all_of
+
+# However high an institution sets its own bound, which the api holds to (SPEC section 5: bounded in number).
+MOST_SNOOZES: Final = 50
 
 _LINE = Need("line:{relation}:{line}", "unknown_line", "/data/line")
 _ALERT = Need("alert:{alert}", "unknown_alert", "/data/alert")
@@ -72,12 +76,24 @@ def _reopened(case: Case) -> Mapping[str, Value]:
 
 
 def _turn(case: Case, state: str, open_alert: str | None) -> Mapping[str, Value]:
-    alert = {**_alert(case), "state": state, "level": 0}
+    alert = {**_alert(case), "state": state, "level": 0, "snoozes": 0}
     values: dict[str, Value] = {f"alert:{case.event.data['alert']}": alert}
     place = _place(case.relation, alert)
     if place is not None:
         values[place] = {"alert": open_alert}
     return values
+
+
+def _few_snoozes(case: Case) -> Decision | None:
+    known = case.look(f"alert:{case.event.data['alert']}")
+    if known is None or known.value.get("snoozes", 0) < MOST_SNOOZES:
+        return None
+    return against("alert", f"this alert was put off {MOST_SNOOZES} times; take it up, or resolve it", known)
+
+
+def _snoozed(case: Case) -> Mapping[str, Value]:
+    alert = _alert(case)
+    return {f"alert:{case.event.data['alert']}": {**alert, "snoozes": alert.get("snoozes", 0) + 1}}
 
 
 def _level_rises(thing: str, field: str) -> Check:
@@ -172,7 +188,13 @@ ALERTING: Final[dict[str, Rule]] = {
         values=_escalated,
     ),
     "alert.acknowledged": Rule(touches=("handled:{alert}",), needs=(_ALERT,)),
-    "alert.snoozed": Rule(touches=("handled:{alert}",), needs=(_ALERT,)),
+    "alert.snoozed": Rule(
+        touches=("handled:{alert}",),
+        marks=("alert:{alert}",),
+        needs=(_ALERT,),
+        check=_few_snoozes,
+        values=_snoozed,
+    ),
     "loop.opened": Rule(
         touches=("loop:{relation}:{loop}",),
         guards=("response:{relation}:{response}",),

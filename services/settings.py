@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     default_lead_days: int = Field(default=10, ge=0, le=365)
     silent_working_days: int = Field(default=5, ge=1, le=260)  # a department that says nothing so long is flagged
     snooze_working_days: int = Field(default=20, ge=1, le=260)  # how far an alert can be put off
-    snoozes: int = Field(default=3, ge=0, le=50)  # and how often
+    snoozes: int = Field(default=3, ge=0, le=50)  # and how often; events.alert_rules.MOST_SNOOZES
 
     # Digests: one mail a working day for each owner. Without smtp_host they wait in the outbox for a relay of your own.
     digest_hour: int = Field(default=8, ge=0, le=23)  # in Amsterdam

@@ -11,6 +11,7 @@ from services.cli.failing import DutchGroup
 from services.cli.importing import importing
 from services.cli.keeping import rejected
 from services.cli.keyring import keys
+from services.cli.mails import mail
 from services.cli.operating import clock, rebuild, reconcile
 from services.cli.questions import question
 from services.cli.reading import alerts, history, loops, relation, status, timeline
@@ -47,6 +48,7 @@ app.add_typer(importing, name="import")
 app.add_typer(relation, name="relation")
 app.add_typer(rejected, name="rejected")
 app.add_typer(parked, name="parked")
+app.add_typer(mail, name="mail")
 app.add_typer(clock, name="clock")
 app.add_typer(audit, name="audit")
 app.add_typer(accesses, name="accesses")

@@ -12,13 +12,20 @@ from typing import Any
 
 import pytest
 
-from services.backup import check_files, read_manifest
+from events.append import Arrival, Ledger
+from events.catalog import check
+from events.errors import SetupError
+from events.keys import Ring
+from events.postgres import connect
+from services.backup import backup, check_files, read_manifest
 from services.embedded.datadir import DataDir
 from services.embedded.processes import end
+from services.keys import privacy_of
+from services.restore import database, restore
 from services.settings import Settings
-from tests.conftest import AddDepartment
 from tests.faults.instance import Instance
 from tests.faults.year import BEFORE, SOURCE, year
+from tests.integration.book import registered
 
 Json = dict[str, Any]
 
@@ -122,39 +129,15 @@ async def test_there_and_back(directory: Path) -> None:
     finally:
         await book.stop()
 
-    # A backup of a book that does not run; of another book; altered; cut off.
+    # A backup of a book that does not run.
     again = directory / "weer"
     await book.run("backup", str(again))
     assert read_manifest(again).position >= head
     check_files(again, read_manifest(again))
-    wrong = json.loads(keys.read_text())
-    wrong["internal"]["lookup_key"] = "ab" * 32
-    (directory / "andere.json").write_text(json.dumps(wrong))
-    fresh = Instance(directory / "nieuw")
-    assert "ander boek" in await refused(fresh, "restore", str(again), "--keys", str(directory / "andere.json"))
-    entries = next(again.glob("tables/ledger.entry.copy"))
-    data = bytearray(entries.read_bytes())
-    data[len(data) // 2] ^= 1
-    entries.write_bytes(bytes(data))
-    assert "beschadigd" in await refused(fresh, "restore", str(again), "--keys", str(keys))
-    (again / "manifest.json").unlink()
-    assert "geen (hele) reservekopie" in await refused(fresh, "restore", str(again), "--keys", str(keys))
-    assert not (fresh.where / "postgres").exists()
 
 
-async def test_a_rewritten_backup_whose_digests_fit_is_no_whole_book(
-    settings: Settings, department: AddDepartment, tmp_path: Path
-) -> None:
-    """Who alters rows and makes the manifest fit is found by the hashes, before anything is put in place."""
-    from events.append import Arrival, Ledger
-    from events.catalog import check
-    from events.errors import SetupError
-    from events.postgres import connect
-    from services.backup import backup
-    from services.keys import privacy_of
-    from services.restore import restore
-    from tests.integration.book import registered
-
+async def a_book(settings: Settings, out: Path) -> None:
+    """A backup of a book with one entry."""
     ledger = Ledger(settings.database_url, privacy_of(settings))
     sent = {
         "specversion": "1.0", "id": "e-1", "source": SOURCE, "type": "nl.relatieboek.relation.registered.v1",
@@ -162,6 +145,72 @@ async def test_a_rewritten_backup_whose_digests_fit_is_no_whole_book(
     }  # fmt: skip
     await ledger.append([Arrival("crm", sent, check(sent))])
     await ledger.close()
+    await backup(
+        settings.owner_database_url, lookup_key=settings.lookup_key_bytes, institution=settings.institution,
+        checkpoints=settings.checkpoints_path, out=out,
+    )  # fmt: skip
+
+
+async def test_into_a_data_directory(settings: Settings, directory: Path) -> None:
+    """Keys of the file, the database in place, what was there kept; other keys and an incomplete ring refused."""
+    await a_book(settings, directory / "kopie")
+    own = (settings.data_dir / "credentials.json").read_text()
+    keys = directory / "sleutels.json"
+    keys.write_text(own)
+    there = Settings(data_dir=directory / "var")
+    with pytest.raises(SetupError, match="Zonder sleutels"):
+        await restore(there, directory / "kopie", keys=None, force=False)
+    poor = json.loads(own)
+    poor["internal"]["key_ring"] = Ring.fresh().text()
+    (directory / "arm.json").write_text(json.dumps(poor))
+    with pytest.raises(SetupError, match="De sleutelring mist"):
+        await restore(there, directory / "kopie", keys=directory / "arm.json", force=False)
+    assert not (there.data_dir / "postgres").exists()
+    assert not (there.data_dir / "credentials.json").exists()
+
+    done = await restore(there, directory / "kopie", keys=keys, force=False)
+    assert (done.manifest.position, done.before) == (1, None)
+    assert (there.data_dir / "credentials.json").stat().st_mode & 0o777 == 0o600
+    async with database(there) as url:
+        conn = await connect(url)
+        assert await conn.fetchval("SELECT leaf FROM ledger.entry") == bytes.fromhex(done.manifest.leaf or "")
+        assert await conn.fetchval("SELECT stream_created FROM ledger.head") is None, "the next start makes a stream"
+        await conn.close()
+    with pytest.raises(SetupError, match="niet leeg"):
+        await restore(there, directory / "kopie", keys=keys, force=False)
+    again = await restore(there, directory / "kopie", keys=None, force=True)
+    assert again.before is not None
+    assert (again.before / "PG_VERSION").exists()
+    wrong = json.loads(own)
+    wrong["internal"]["lookup_key"] = "ab" * 32
+    (directory / "andere.json").write_text(json.dumps(wrong))
+    with pytest.raises(SetupError, match="ander boek"):
+        await restore(there, directory / "kopie", keys=directory / "andere.json", force=True)
+
+
+async def test_an_altered_backup_is_refused(settings: Settings, tmp_path: Path) -> None:
+    copy = tmp_path / "kopie"
+    await a_book(settings, copy)
+    check_files(copy, read_manifest(copy))
+    with pytest.raises(SetupError, match="niet leeg"):
+        await a_book(settings, copy)
+    entries = copy / "tables" / "ledger.entry.copy"
+    data = bytearray(entries.read_bytes())
+    data[len(data) // 2] ^= 1
+    entries.write_bytes(data)
+    with pytest.raises(SetupError, match="beschadigd of veranderd"):
+        await restore(settings, copy, keys=None, force=True)
+    entries.unlink()
+    with pytest.raises(SetupError, match="ontbreekt"):
+        await restore(settings, copy, keys=None, force=True)
+    (copy / "manifest.json").unlink()
+    with pytest.raises(SetupError, match="geen \\(hele\\) reservekopie"):
+        await restore(settings, copy, keys=None, force=True)
+
+
+async def test_a_rewritten_backup_whose_digests_fit_is_no_whole_book(settings: Settings, tmp_path: Path) -> None:
+    """Who alters rows and makes the manifest fit is found by the hashes, before anything is put in place."""
+    await a_book(settings, tmp_path / "eerst")
     owner = await connect(settings.owner_database_url)
     await owner.execute(
         "UPDATE ledger.entry SET payload = convert_to(replace(convert_from(payload, 'UTF8'), 'Haag', 'Helder'), 'UTF8')"

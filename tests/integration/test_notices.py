@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from prometheus_client import CollectorRegistry
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
+from typer.testing import CliRunner
 
 from events.clock import system_now
 from projections.contact_alerts import PROJECTION
@@ -20,8 +23,9 @@ from projections.working_calendar import WorkingCalendar
 from services.alerts.effects import mail, notice, progress
 from services.alerts.mailing import MOST_ATTEMPTS, Addresses, Mailer, smtp
 from services.alerts.notifier import Notifier
+from services.cli.main import app
 from services.embedded.engine import free_port
-from services.settings import Settings
+from services.settings import Settings, as_environment
 from services.ticking.lease import Lease
 from tests.alert_office import HAAG, Json, Office
 
@@ -174,7 +178,7 @@ async def test_a_book_that_is_older_than_its_notices_begins_at_its_end(
     assert (desk.told, mails) == ([], [])
 
 
-async def test_a_mail_server_that_is_out_is_tried_again_and_not_for_ever(office: Office) -> None:
+async def test_a_mail_server_that_is_out_is_tried_again_and_not_for_ever(office: Office, settings: Settings) -> None:
     desk = Desk(office, 1, ADDRESSES)
     await desk.turn()
     await desk.turn("2026-05-12T09:00:00+02:00")
@@ -188,6 +192,20 @@ async def test_a_mail_server_that_is_out_is_tried_again_and_not_for_ever(office:
         await desk.turn()
     (row,) = await desk.rows(mail)
     assert (row["state"], row["attempts"]) == ("failed", MOST_ATTEMPTS)
+
+    async def mail_command(*words: str) -> Any:
+        environment = as_environment(settings)
+        done = await asyncio.to_thread(CliRunner(env=environment).invoke, app, ["mail", *words, "--json"])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    (shown,) = (await mail_command("list", "--state", "failed"))["items"]
+    assert (shown["mail_id"], shown["error"], shown["notices"]) == (row["mail_id"], row["error"], 1)
+    assert await mail_command("retry") == {"waiting": 1}
+    (row,) = await desk.rows(mail)
+    assert (row["state"], row["attempts"], row["error"]) == ("waiting", 0, None)
+    assert await mail_command("retry", str(row["mail_id"])) == {"waiting": 1}
+    assert (await mail_command("list", "--state", "failed"))["items"] == []
 
 
 async def test_the_outbox_names_no_person(office: Office) -> None:
