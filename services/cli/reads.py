@@ -35,6 +35,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "send": "verdicts on what was given", "import csv": "what was given", "import ics": "what was given",
     "schema": "a document of the program", "clock advance": "an instant",
     "backup": "counts; the copy is as locked as the book", "restore": "counts",
+    "mail list": "stored values: references", "mail retry": "counts",
     "up": "an address", "serve": "nothing", "migrate": "nothing",
 }  # fmt: skip
 
