@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events.recorded import Recorded, decode, iso
+from events.recorded import AMSTERDAM, Recorded, decode, iso
 from events.tables import entry
 from projections.alert_line import RULE, contacts_of, open_of, set_line
 from projections.alert_queries import show_alert
@@ -150,7 +150,7 @@ def _shown(event: Recorded, *, hidden: bool) -> dict[str, Any]:
         "title": titles["nl"],
         "title_en": titles["en"],
         "department": event.department,
-        "occurred_at": iso(event.occurred_at),
+        "occurred_at": event.occurred_at.astimezone(AMSTERDAM).isoformat(),
         "recorded_at": iso(event.recorded_at),
     }
 

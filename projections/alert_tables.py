@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from projections.contact_same import same_table
 from projections.institution import institution_table
 from projections.kin import alias_table
+from projections.staff import employee_table, member_table
 
 metadata = MetaData()
 
@@ -84,23 +85,8 @@ counterpart = Table(
     Column("facts", JSONB, nullable=False, comment="presence, layer: [stamp, value, date]"),
 )
 
-employee = Table(
-    "employee",
-    metadata,
-    _text_key("employee"),
-    Column("left_on", Date, nullable=False),
-    Column("stamp", JSONB, nullable=False),
-)
-
-member = Table(
-    "member",
-    metadata,
-    _text_key("team"),
-    _text_key("employee"),
-    Column("role", Text),
-    Column("present", Boolean, nullable=False),
-    Column("stamp", JSONB, nullable=False),
-)
+employee = employee_table(metadata)
+member = member_table(metadata)
 
 department = Table(
     "department",

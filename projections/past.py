@@ -25,6 +25,7 @@ from projections import team_timeline
 from projections.institution import INSTITUTION_KINDS
 from projections.kin import ALL, KIN_KINDS, Kin, alias_table, fold_alias
 from projections.rows import MemoryRows
+from projections.staff import STAFF_KINDS
 from projections.viewer import Viewer
 
 AsOf = date | datetime | None
@@ -34,7 +35,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _YEARS: Final = (1900, 2200)
 _LAST_POSITION: Final = 2**53 - 1
 # What the institution lays down for all relations and a relation's own state rests on.
-_SHARED_KINDS: Final = INSTITUTION_KINDS | {
+_SHARED_KINDS: Final = INSTITUTION_KINDS | STAFF_KINDS | {
     "satisfaction.instrument_defined", "satisfaction.round_closed", WITHDRAWAL,
 }  # fmt: skip
 _SHARED: Final = tuple(t.name for t in TYPES.values() if t.kind in _SHARED_KINDS)

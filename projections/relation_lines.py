@@ -1,7 +1,9 @@
 """The schedule of a relation as its rows have it: its own lines, and those that the policy of its tier asks for. Pure.
 
 A pair of layers for which the policy asks contact is a line of the relation where it has no line of its own for that
-pair; such a line has the relation's owner. A line about a person is vacant from the day on which that person is gone.
+pair; such a line has the relation's owner. A line whose owner left is the relation's owner's, else of the lead of the
+team that was assigned first (`staff.owner_in`). A line about a person is vacant from the day on which that person is
+gone.
 """
 
 from __future__ import annotations
@@ -10,10 +12,12 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
+from events.recorded import local_date
 from projections.institution import ALL, Institution
 from projections.layers import pair_bit
 from projections.line_state import Rules, schedule_of
 from projections.rows import Row, Rows
+from projections.staff import owner_in
 
 
 def institution_of(rows: Rows, rules: Rules) -> Institution:
@@ -26,7 +30,9 @@ def schedule_in(rows: Rows, head: Row, now: datetime, rules: Rules) -> list[dict
     relation, institution = head["relation"], institution_of(rows, rules)
     alerts = [a for a in rows.group("alert", relation) if a["state"] == "open"]
     rules = Rules(institution.calendar, rules.lead_working_days)
-    return schedule_of(lines_of(rows, head, institution), rows.group("contact", relation), alerts, now, rules)
+    lines, teams, today = lines_of(rows, head, institution), rows.group("assignment", relation), local_date(now)
+    lines = [{**one, "owner": owner_in(rows, (one["owner"], head["owner"]), teams, today)} for one in lines]
+    return schedule_of(lines, rows.group("contact", relation), alerts, now, rules)
 
 
 def lines_of(rows: Rows, head: Row, institution: Institution) -> list[Row]:

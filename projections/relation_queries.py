@@ -31,6 +31,7 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -241,10 +242,19 @@ def _load_statement(version: int, *, merged: bool = False) -> Executable:
     asked = select(response.c.instrument).where(of_them(response))
     other = alias.alias("other")
     root = select(other.c.root).where(other.c.whole == ALL, other.c.absorbed == mine, other.c.merged).scalar_subquery()
+    line, member, assignment, head = (tables[n] for n in ("line", "member", "assignment", "relation"))
+    had = select(assignment.c.team).where(of_them(assignment), assignment.c.assigned)
+    owners = union_all(
+        select(line.c.owner).where(of_them(line)),
+        select(head.c.owner).where(of_them(head)),
+        select(member.c.employee).where(member.c.team.in_(had), member.c.role == "lead"),
+    )
     special: Mapping[str, ColumnElement[bool]] = {
         "instrument": tables["instrument"].c.instrument.in_(asked),
         "alias": alias.c.merged & (alias.c.root == func.coalesce(root, mine)),
         "institution": true(),
+        "member": member.c.present & (member.c.role == "lead") & member.c.team.in_(had),
+        "employee": tables["employee"].c.employee.in_(owners),
     }
     return select(
         *(

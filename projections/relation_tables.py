@@ -31,6 +31,7 @@ from projections.contact_same import same_table
 from projections.institution import institution_table
 from projections.kin import alias_table
 from projections.satisfaction_facts import instrument_table, loop_table, response_table
+from projections.staff import employee_table, member_table
 
 metadata = MetaData()
 
@@ -144,6 +145,8 @@ response = response_table(metadata)
 loop = loop_table(metadata)
 agreement = agreement_table(metadata)
 institution = institution_table(metadata)
+employee = employee_table(metadata)
+member = member_table(metadata)
 
 plan = Table(
     "plan",
@@ -283,6 +286,6 @@ assignment = Table(
     _text_key("relation"),
     _text_key("team"),
     Column("assigned", Boolean, nullable=False),
-    _stamp(),
+    Column("stamp", JSONB(none_as_null=True), comment="which team was assigned first"),
     Index("assignment_team", "team", "relation", postgresql_where=text("assigned")),
 )

@@ -34,6 +34,7 @@ from projections.relation_present import present
 from projections.relation_tables import metadata
 from projections.rows import Group, LiveMessage, Need, One, Projection, Row, Rows
 from projections.satisfaction_facts import LOOP_KINDS, fold_instrument, fold_loop, fold_response
+from projections.staff import STAFF_KINDS, fold_staff, staff_needs
 
 __all__ = ["PROJECTION", "name_key", "present"]
 
@@ -260,7 +261,7 @@ def needs(event: Recorded) -> Iterable[Need]:
     if event.relation == ORGANISATION:
         if event.kind == "satisfaction.instrument_defined":
             return [One("instrument", (event.data["instrument"], event.data["wording_version"]))]
-        return institution_needs(event)
+        return [*institution_needs(event), *staff_needs(event)]
     # Whose relation this is now: a merge changes it, and `announce` tells the survivor's readers too.
     found: list[Need] = [One("relation", (event.relation,)), _ALIASES]
     known = _HANDLERS.get(event.kind)
@@ -274,6 +275,8 @@ def evolve(rows: Rows, event: Recorded) -> None:
             fold_instrument(rows, event)
         elif event.kind in INSTITUTION_KINDS:
             fold_institution(rows, event)
+        elif event.kind in STAFF_KINDS:
+            fold_staff(rows, event)
         return
     relation = dict(rows.get("relation", event.relation) or _blank(event.relation))
     relation["version"] = max(relation["version"], event.version)
@@ -295,7 +298,7 @@ def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
 
 
 PROJECTION: Final = Projection(
-    name="relation_view", version=4, metadata=metadata, needs=needs, evolve=evolve, settle=settle_lines,
+    name="relation_view", version=5, metadata=metadata, needs=needs, evolve=evolve, settle=settle_lines,
     settle_needs=line_settle_needs, spread=spread_lines, announce=announce, kept=frozenset({"alias", SPENT}),
     triggers=triggers,
 )  # fmt: skip

@@ -1,14 +1,63 @@
-"""Our own people as far as alerts need them: who is in which team, who leads it, who has left. Facts of no relation."""
+"""Our own people as far as owners need them: who is in which team, who leads it, who has left. Facts of no relation."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Final
+
+from sqlalchemy import Boolean, Column, Date, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from events.recorded import Recorded, local_date
 from projections.rows import Need, One, Row, Rows
 
 STAFF_KINDS: Final = frozenset({"team.member_joined", "team.member_left", "employee.left"})
+
+
+def employee_table(metadata: MetaData) -> Table:
+    """Who left, by reference; a row for nobody else."""
+    return Table(
+        "employee",
+        metadata,
+        Column("employee", Text, primary_key=True),
+        Column("left_on", Date, nullable=False),
+        Column("stamp", JSONB, nullable=False),
+    )
+
+
+def member_table(metadata: MetaData) -> Table:
+    return Table(
+        "member",
+        metadata,
+        Column("team", Text, primary_key=True),
+        Column("employee", Text, primary_key=True),
+        Column("role", Text),
+        Column("present", Boolean, nullable=False),
+        Column("stamp", JSONB, nullable=False),
+    )
+
+
+def owner_in(rows: Rows, first: Iterable[str | None], teams: Iterable[Row], today: date) -> str | None:
+    """Whose something is: the first of `first` who is here today, else the lead of the team assigned first.
+
+    `teams`: the relation's rows of `assignment`. None: nobody's (SPEC section 5). What `alert_select.owner_of` says in
+    SQL.
+    """
+
+    def here(who: str) -> bool:
+        gone = rows.get("employee", who)
+        return gone is None or gone["left_on"] > today
+
+    for who in first:
+        if who is not None and here(who):
+            return who
+    assigned = min(((a["stamp"], a["team"]) for a in teams if a["assigned"]), default=None)
+    if assigned is None:
+        return None
+    members = rows.group("member", assigned[1])
+    leads = [(m["stamp"], m["employee"]) for m in members if m["role"] == "lead" and m["present"]]
+    return min(((stamp, who) for stamp, who in leads if here(who)), default=(None, None))[1]
 
 
 def staff_needs(event: Recorded) -> list[Need]:

@@ -51,7 +51,8 @@ def list_response(
         name = request.url.path.strip("/").rpartition("/")[2].lstrip("_") or "list"
         safe = "".join(c for c in name if c.isascii() and (c.isalnum() or c == "-")) or "list"
         headers["Content-Disposition"] = f'attachment; filename="{safe}.csv"'
-        return Response(to_csv(items), 200, headers, f"{CSV}; charset=utf-8; header=present")
+        header = "present" if items else "absent"  # no rows, no columns: RFC 4180 has the parameter say so
+        return Response(to_csv(items), 200, headers, f"{CSV}; charset=utf-8; header={header}")
     return json_response({**(more or {}), "items": items, "next": cursor}, headers=headers)
 
 

@@ -22,6 +22,9 @@ def schema(
     ] = None,
     all_: Annotated[Path | None, typer.Option("--all", help="Schrijf alle schema's in deze map.")] = None,
     as_json: Json = False,
+    _: Annotated[
+        Path | None, typer.Option("--data-dir", hidden=True)
+    ] = None,  # every command takes it; this needs none
 ) -> None:
     """Toon wat een gebeurtenis mag bevatten, of het AsyncAPI- of OpenAPI-document."""
     if all_ is not None:

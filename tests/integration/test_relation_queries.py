@@ -32,6 +32,12 @@ def full_book() -> Book:
     book.register(DELFT, "Gemeente Délft")
     book.register(UTRECHT, "Provincie Utrecht", kind="province")
     book.tell("team.relation_assigned", {"team": "wmo", "occurred_on": "2026-01-06"}, HAAG)
+    for employee, role in (("ref~20", "lead"), ("ref~21", "member")):
+        joined = {"team": "wmo", "employee": employee, "role": role, "occurred_on": "2026-01-06"}
+        book.tell("team.member_joined", joined, ORGANISATION)
+    for employee in ("ref~12", "ref~21"):
+        left = {"employee": employee, "on": "2026-06-01", "occurred_on": "2026-05-01"}
+        book.tell("employee.left", left, ORGANISATION)
     book.tell(
         "relation.tier_assigned",
         {"tier": "A", "arguments": [{"criterion": "c", "evidence": "e"}], "occurred_on": "2026-01-06"},
@@ -126,6 +132,7 @@ async def test_one_relation_reads_as_the_pure_function_says(engine: AsyncEngine)
         seen = await show(conn, HAAG, NOW)
         assert seen is not None
         assert await schedule(conn, HAAG, NOW) == seen["schedule"]
+        assert {line["owner"] for line in seen["schedule"]} == {"ref~20"}, "the owner left: the lead of the team"
         found = await matrix(conn, HAAG, NOW)
         assert found is not None
         assert [c["state"] for c in found["cells"]] == ["gap"]

@@ -44,6 +44,27 @@ def test_a_new_relation_has_the_new_parts_and_nothing_in_them(book: Book) -> Non
     assert (seen["ended_on"], seen["plan"]["state"]) == (None, None)
 
 
+def test_lines_of_who_left_are_the_relations_owners_else_of_the_lead_of_the_team_that_came_first(book: Book) -> None:
+    def owners() -> list[str | None]:
+        return [line["owner"] for line in see(book)["schedule"]]
+
+    book.tell("schedule.line_set", LINE)
+    book.tell("schedule.line_set", {**LINE, "line": "l-2", "owner": "ref~13"})
+    for team, lead, on in (("t-late", "ref~7", "2026-02-02"), ("t-first", "ref~8", "2026-02-01")):
+        book.tell("team.member_joined", {"team": team, "employee": lead, "role": "lead", **ON}, ORGANISATION)
+        book.tell("team.relation_assigned", {"team": team, "occurred_on": on})
+    left = {"employee": "ref~12", "on": "2026-06-30", "occurred_on": "2026-06-01"}
+    book.tell("employee.left", {**left, "on": "2026-07-01"}, ORGANISATION)
+    assert owners() == ["ref~12", "ref~13"], "not before the day"
+    book.tell("employee.left", {**left, "occurred_on": "2026-06-02"}, ORGANISATION)
+    assert owners() == ["ref~8", "ref~13"]
+    book.tell("relation.owner_assigned", {"employee": "ref~9", **ON})
+    assert owners() == ["ref~9", "ref~13"]
+    book.tell("employee.left", {**left, "employee": "ref~9"}, ORGANISATION)
+    book.tell("employee.left", {**left, "employee": "ref~8"}, ORGANISATION)
+    assert owners() == [None, "ref~13"], "nobody's"
+
+
 def test_agreements_and_the_end_of_the_relation(book: Book) -> None:
     signed = {"agreement": "a-1", "type": "contract", "parties": ["us", HAAG], "from": "2026-01-01"}
     book.tell("agreement.signed", {**ON, **signed, "until": "2026-12-31", "basis": "volume_price"})
