@@ -31,15 +31,15 @@ async def book_now(conn: AsyncConnection) -> datetime:
 async def set_clock(conn: AsyncConnection, at: datetime | None) -> None:
     """Fixes the clock at an instant, or sets it free (None). Run once, when an instance starts.
 
-    A clock that already stands at a later instant stays there: a restart must not turn a trial back. Raises SetupError
-    when `at` is before the last recorded time.
+    A trial that starts again with the instant that it was started with goes on where `clock advance` brought it. Raises
+    SetupError when `at` is another instant, before the last recorded time (INTERFACE section 4).
     """
-    row = (await conn.execute(select(head.c.recorded_at, head.c.clock_at).with_for_update())).one()
+    row = (await conn.execute(select(head.c.recorded_at, head.c.clock_at, head.c.clock_from).with_for_update())).one()
     if at is not None:
-        if row.clock_at is not None and row.clock_at > at:
+        if row.clock_at is not None and row.clock_from == at:
             return
         _refuse_before(at, row.recorded_at)
-    await conn.execute(update(head).values(clock_at=at))
+    await conn.execute(update(head).values(clock_at=at, clock_from=at))
 
 
 async def advance_clock(conn: AsyncConnection, to: datetime) -> datetime:

@@ -141,6 +141,7 @@ head = Table(
     Column("position", BigInteger, nullable=False, server_default=text("0")),
     Column("recorded_at", _instant, comment="recorded time of the last entry"),
     Column("clock_at", _instant, comment="set: the book's clock stands still at it (trials, audits)"),
+    Column("clock_from", _instant, comment="the instant that the trial was started with"),
     Column("stream_created", Text, comment="identity of the stream: its creation instant"),
     Column("parked", BigInteger, nullable=False, server_default=text("0"), comment="how many events are parked"),
 )
