@@ -231,7 +231,7 @@ class TestContainers:
     def test_everything_says_when_it_is_healthy(self) -> None:
         for name, service in compose("docker-compose.yml")["services"].items():
             ours = service["image"].startswith("relatieboek:")  # the image has its own check
-            once = name in {"migrate", "tools", "nats-volume"}
+            once = name in {"migrate", "tools", "keeper", "nats-volume"}
             assert ours or once or "test" in service["healthcheck"], name
 
     def test_data_lies_in_named_volumes(self) -> None:
@@ -250,7 +250,7 @@ class TestContainers:
         }
         assert holders == {"RELAY": {"intake", "tools"}, "OPERATIONS": {"tools"}}
         owners = {n for n, s in services.items() if "POSTGRES_PASSWORD" in str(s.get("environment"))}
-        assert owners == {"postgres", "migrate"}
+        assert owners == {"postgres", "migrate", "keeper"}
 
     def test_the_example_names_every_variable_and_holds_no_secret(self) -> None:
         example = dict(
