@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 import recurring_ical_events
 from icalendar import Calendar, Event
 from icalendar.error import InvalidCalendar
+from icalendar.prop.broken import vBroken
 
 from events.errors import SetupError
 from events.recorded import AMSTERDAM, local_date
@@ -27,6 +28,7 @@ from services.send import cloudevent
 MAX_FILE_BYTES: Final = 20 * 1024 * 1024
 MAX_MEETINGS: Final = 10_000
 MAX_WINDOW: Final = timedelta(days=5 * 366)
+_READ: Final = ("DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID")
 _TOO_OFTEN: Final = frozenset({"SECONDLY", "MINUTELY", "HOURLY"})
 _STRETCH: Final = timedelta(days=28)
 
@@ -120,22 +122,32 @@ def _unusable(event: Event) -> str | None:
         return "geen UID"
     if event.get("DTSTART") is None:
         return "geen DTSTART"
+    if broken := next((name for name in _READ if any(isinstance(v, vBroken) for v in _all(event, name))), None):
+        return f"{broken} is niet te lezen"
     try:
         start, _ = event.start, event.end
-    except (ValueError, TypeError, AttributeError, InvalidCalendar):
+    except (ValueError, TypeError, AttributeError, OverflowError, InvalidCalendar):
         return "begin en einde zijn niet te lezen"
     if not isinstance(start, datetime):
         return "hele dag: geen afspraak met een tijd"
-    rule = event.get("RRULE")
-    rules = cast("list[Any]", rule if isinstance(rule, list) else [rule] if rule else [])
-    if any(str(f).upper() in _TOO_OFTEN for r in rules for f in r.get("FREQ", [])):
+    if any(str(f).upper() in _TOO_OFTEN for rule in _all(event, "RRULE") for f in rule.get("FREQ", [])):
         return "herhaalt per uur of vaker"
     return None
 
 
+def _all(event: Event, name: str) -> list[Any]:
+    """The values of a property, which may stand there more than once."""
+    value = event.get(name)
+    return cast("list[Any]", value if isinstance(value, list) else [value] if value else [])
+
+
+def _dt(value: Any) -> Any:
+    """What a property says of time; None for one that says nothing or cannot be read."""
+    return None if isinstance(value, vBroken) else getattr(value, "dt", None)
+
+
 def _where(event: Event) -> str:
-    start: Any = event.get("DTSTART")
-    at = getattr(start, "dt", None)
+    at = _dt(event.get("DTSTART"))
     return f"{event.get('UID', 'zonder UID')} {at.isoformat() if isinstance(at, date) else ''}".strip()
 
 
@@ -200,8 +212,7 @@ def _length(master: Event) -> timedelta:
 
 
 def _stamp(event: Event, name: str) -> datetime | None:
-    value: Any = event.get(name)
-    at = getattr(value, "dt", None)
+    at = _dt(event.get(name))
     return _local(at) if isinstance(at, datetime) else None
 
 
