@@ -34,7 +34,7 @@ from events.privacy import ERASED, LOST, LOST_BY, REF, Kind, Privacy
 from events.reconcile import Chains, Report, check_entries
 from events.recorded import Recorded, decode
 from events.rules import RULES
-from events.stream import Held, Stream
+from events.stream import MOST_IN_BATCH, Held, Stream
 from events.tables import person_key
 from events.verdict import Verdict
 from events.withdrawing import event_key, event_thing, named_event
@@ -111,8 +111,9 @@ class _Known:
 
 
 async def refill(
-    dsn: str, stream: Stream, engine: AsyncEngine, privacy: Privacy, progress: Progress = lambda done, total: None
-) -> int:
+    dsn: str, stream: Stream, engine: AsyncEngine, privacy: Privacy, progress: Progress = lambda done, total: None,
+    *, at_once: int = MOST_IN_BATCH,
+) -> int:  # fmt: skip
     """Takes what the stream has beyond the ledger's head, in one transaction; returns how many entries that were.
 
     0 where the ledger is not behind, and where stream and ledger do not belong together: that is for `Relay.open` to
@@ -138,7 +139,7 @@ async def refill(
                 if mine is None or bytes(mine) != await stream.leaf_at(first - 1):
                     raise Diverged("stream and ledger have different events at one position", first - 1)
             log.warning("refilling the ledger from the stream", first=first, last=state.last)
-            async with aclosing(stream.read(first - 1, state.last)) as runs:
+            async with aclosing(stream.read(first - 1, state.last, at_once)) as runs:
                 async for held in runs:
                     await _Batch(conn, engine, privacy).take(held)
                     progress(held[-1].position - first + 1, state.last - first + 1)

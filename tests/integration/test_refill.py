@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,17 +16,21 @@ from nats.js import JetStreamContext
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from events.append import Arrival, Ledger
 from events.audit import verify
+from events.catalog import check
 from events.postgres import connect
 from events.privacy import ERASED, LOST
 from events.reconcile import reconcile
-from events.refill import refill
+from events.refill import Progress, refill
+from events.relay import Relay
 from events.stream import Stream
 from services.backup import backup
 from services.keys import privacy_of
 from services.restore import restore
 from services.settings import Settings
 from tests.conftest import AddDepartment
+from tests.every_kind import department_of, every_kind
 from tests.integration.book import Department, connection, held, registered, running_intake, scalar
 
 Json = dict[str, Any]
@@ -173,6 +178,48 @@ async def texts_of(engine: AsyncEngine, settings: Settings) -> None:
     moved = await read("counterpart.moved")
     assert (moved["person"], moved["name"]) == ("p-1", "Anna Bekend-Nieuw"), "under a key that the backup has"
     assert (await read("counterpart.added", 1))["person"] == LOST
+
+
+@pytest.mark.parametrize("at_once", [1, 40, 1000])
+async def test_every_kind_of_event_leaves_behind_what_it_did_the_first_time(
+    at_once: int, settings: Settings, engine: AsyncEngine, owner_engine: AsyncEngine
+) -> None:
+    """Broken off in the middle too: then nothing was done, and it is done again."""
+    privacy = privacy_of(settings)
+    ledger = Ledger(settings.database_url, privacy)
+    events = every_kind()
+    async with operations(settings) as client:
+        relay = Relay(settings.database_url, Stream(client))
+        await relay.open()
+        done = await ledger.append([Arrival(department_of(e), e, check(e)) for e in events])
+        assert {v.verdict for v in done.verdicts} == {"accepted"}
+        relay.offer(done.entries, done.head)
+        await relay.run_once()
+        known = await things(engine)
+        async with owner_engine.begin() as conn:  # as an older backup has it, but with everybody's keys
+            await conn.execute(
+                text("TRUNCATE ledger.entry, ledger.event_key, ledger.thing, ledger.chain, ledger.tally")
+            )
+            await conn.execute(text("UPDATE ledger.head SET position = 0"))
+
+        def break_off(done: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+        async def again(progress: Progress = lambda done, total: None) -> int:
+            return await refill(settings.database_url, Stream(client), engine, privacy, progress, at_once=at_once)
+
+        with pytest.raises(KeyboardInterrupt):
+            await again(break_off)
+        assert await scalar(engine, "SELECT count(*) FROM ledger.entry") == 0
+        assert sorted(await asyncio.gather(again(), again())) == [0, len(events)], "of two intakes one does it"
+        assert (await reconcile(settings.database_url, client)).agree
+    assert await things(engine) == known
+    assert await scalar(engine, "SELECT count(*) FROM ledger.event_key WHERE erased_by = 0") == len(events)
+    assert {
+        v.verdict for v in (await ledger.append([Arrival(department_of(e), e, check(e)) for e in events])).verdicts
+    } == {"duplicate"}
+    await ledger.close()
+    await relay.close()
 
 
 async def test_a_ledger_that_is_not_behind_is_left_alone(
