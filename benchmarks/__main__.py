@@ -1,6 +1,6 @@
 """`make bench`: a table on standard output, `var/bench.json`, progress on standard error. Under ten minutes on 2 cores.
 
-python -m benchmarks [--full] [--only intake,catchup,rebuild,visible,tick,questions] [--out var/bench.json]
+python -m benchmarks [--full] [--only intake,catchup,rebuild,visible,tick,questions,accesses] [--out var/bench.json]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks import catchup, intake, questions, rebuild, tick, visible
+from benchmarks import accesses, catchup, intake, questions, rebuild, tick, visible
 from benchmarks.load import Load, in_arrays, send_array
 from benchmarks.results import STDERR, Results
 from benchmarks.servers import Rig, book
@@ -44,6 +44,10 @@ async def run(parts: Sequence[str], results: Results, *, full: bool) -> None:
         async with book() as rig:
             events = 1_000_000 if full else 100_000
             await questions.measure(rig, results, relations=5_000, events=events)
+    if "accesses" in parts:
+        STDERR.rule("accesses")
+        async with book() as rig:
+            await accesses.measure(rig, results)
 
 
 async def _stream_parts(rig: Rig, parts: Sequence[str], results: Results, *, full: bool) -> None:

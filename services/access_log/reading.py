@@ -11,10 +11,9 @@ import orjson
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events.privacy import REF
 from events.recorded import AMSTERDAM
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
-from services.access_log.record import EVERYBODY
+from services.access_log.record import EVERYBODY, key_of
 from services.access_log.tables import record
 
 _SCOPE: Final = "accesses"
@@ -42,7 +41,7 @@ async def accesses(
     """
     query = select(record.c.position, record.c.entry).order_by(record.c.position.desc())
     if about is not None:
-        query = query.where(record.c.about.overlap([*map(_uuid, about), EVERYBODY]))
+        query = query.where(record.c.about.overlap([UUID(hex=key) for key in (*map(key_of, about), EVERYBODY)]))
     if actor is not None:
         query = query.where(record.c.actor == actor)
     if from_ is not None:
@@ -84,7 +83,3 @@ def shown(position: int, entry: bytes, about: Collection[str] | None = None) -> 
         "address": origin.get("address"),
         "client": origin.get("client"),
     }
-
-
-def _uuid(key: str) -> UUID:
-    return UUID(hex=key.removeprefix(REF))

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
-from uuid import UUID
 
 import orjson
 
@@ -31,7 +30,7 @@ GENESIS: Final = bytes(32)
 # More than this on one page is not listed; the record then counts as one about everybody.
 MOST_PERSONS: Final = 1_000
 MOST_RELATIONS: Final = 1_000
-EVERYBODY: Final = UUID(int=0)
+EVERYBODY: Final = "0" * 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +60,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A record as it goes into the table: `entry` is what is hashed, the rest is taken from it to search by."""
+    """A record as it goes into the table: `entry` is what is hashed, the rest is taken from it to search by.
+
+    `about`: relations and persons, each 32 hex digits (making a UUID of each cost more than all else together).
+    """
 
     at: datetime
     actor: str
-    about: tuple[UUID, ...]
+    about: tuple[str, ...]
     entry: bytes
 
 
@@ -90,18 +92,25 @@ def prepare(record: Record) -> Prepared:
         "result": {"outcome": record.outcome, "status": record.status, "items": record.items},
     }  # fmt: skip
     entry = orjson.dumps(_without_empty(said), option=orjson.OPT_SORT_KEYS)
-    return prepared(entry)
+    about = _about(relations[:MOST_RELATIONS], persons[:MOST_PERSONS], more=more)
+    return Prepared(record.at, record.actor, about, entry)
 
 
 def prepared(entry: bytes) -> Prepared:
     """What the bytes of a record say that it is to be found by. Raises ValueError or KeyError for other bytes."""
     said = orjson.loads(entry)
     what = said["what"]
-    about = [UUID(r) for r in what.get("relations", ())]
-    about += [UUID(hex=p.removeprefix(REF)) for p in what.get("persons", ())]
-    if what.get("more"):
-        about.append(EVERYBODY)
-    return Prepared(datetime.fromisoformat(said["at"]), said["who"]["name"], tuple(about), entry)
+    about = _about(what.get("relations", ()), what.get("persons", ()), more=what.get("more", False))
+    return Prepared(datetime.fromisoformat(said["at"]), said["who"]["name"], about, entry)
+
+
+def key_of(relation_or_person: str) -> str:
+    """What a relation (UUID) or a person (`ref~…`) is found by: 32 hex digits."""
+    return relation_or_person.removeprefix(REF).replace("-", "").lower()
+
+
+def _about(relations: Iterable[str], persons: Iterable[str], *, more: bool) -> tuple[str, ...]:
+    return (*map(key_of, relations), *map(key_of, persons), *((EVERYBODY,) if more else ()))
 
 
 def leaf_of(position: int, before: bytes, entry: bytes) -> bytes:

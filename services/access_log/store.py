@@ -56,7 +56,7 @@ async def append(conn: Connection, records: Sequence[Prepared]) -> int:
         list(range(position + 1, position + 1 + len(records))),
         [r.at for r in records],
         [r.actor for r in records],
-        ["{" + ",".join(map(str, r.about)) + "}" for r in records],
+        ["{" + ",".join(r.about) + "}" for r in records],
         [r.entry for r in records],
         leaves,
     )
@@ -159,4 +159,4 @@ def _found_by(row: Any, entry: bytes) -> bool:
         said = prepared(entry)
     except (ValueError, KeyError, TypeError):
         return False
-    return (said.at, said.actor, said.about) == (row["at"], row["actor"], tuple(row["about"]))
+    return (said.at, said.actor, said.about) == (row["at"], row["actor"], tuple(key.hex for key in row["about"]))

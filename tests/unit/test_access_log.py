@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 
 from events.seen import note_items, note_persons, note_relations, watched, watching
 from services.access_log.operations import NOT_PERSONAL, OF_SYSTEMS, OPEN
-from services.access_log.record import EVERYBODY, GENESIS, MOST_RELATIONS, Record, chained, leaf_of, prepare
+from services.access_log.record import EVERYBODY, GENESIS, MOST_RELATIONS, Record, chained, leaf_of, prepare, prepared
 from services.api.asking import identity_of
 from services.api.security_log import SecurityLog
 from services.api.site import ROUTERS, application, filters_of
@@ -49,7 +49,8 @@ class TestRecord:
         made = prepare(RECORD)
         assert made.entry == entry
         assert made.at == AT.astimezone(UTC)
-        assert made.about == (UUID(RELATION), UUID("01234567-89ab-cdef-0123-456789abcdef"))
+        assert made.about == (RELATION.replace("-", ""), "0123456789abcdef0123456789abcdef")
+        assert prepared(entry) == made
         assert leaf_of(7, GENESIS, entry) == hashlib.sha256(b"\x00" + bytes(7) + b"\x07" + bytes(32) + entry).digest()
 
     def test_each_leaf_holds_the_one_before_it(self) -> None:
