@@ -68,9 +68,9 @@ async def measure(rig: Rig, results: Results) -> None:
             finally:
                 await unlogged.stop(within_s=30)
     async with rig.engine.connect() as conn:
-        query = "SELECT count(*), count(DISTINCT xmin::text) FROM access.record"
-        row = (await conn.exec_driver_sql(query)).one()
-    results.tell("access_log_records_per_commit", row[0] / max(1, row[1]))
+        query = "SELECT count(*) AS records, count(DISTINCT xmin::text) AS commits FROM access.record"
+        row = (await conn.exec_driver_sql(query)).mappings().one()
+    results.tell("access_log_records_per_commit", row["records"] / max(1, row["commits"]))
 
 
 async def _wait(port: int, token: str, position: int) -> None:

@@ -285,7 +285,7 @@ async def logs_what_commands_show(book: Book, conn: Connection, token: str) -> N
     )  # fmt: skip
     assert verified[0] == 0, verified[2]
     assert json.loads(verified[1])["agree"] is True
-    assert {one["client"] for one in json.loads(listed[1])["items"]} == {"command_line"}
+    assert {one["client"] for one in json.loads(listed[1])["items"]} == {"command_line", "program"}
 
 
 async def run(book: Book, *words: str) -> tuple[int, str, str]:
