@@ -1,6 +1,6 @@
 # Everything for a bare machine with Python 3.11 or newer, pip and make. `make up` and `make test` install what they need.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev up test test-all check format bench lock clean
+.PHONY: help install install-dev up test test-all check audit format bench lock clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -56,6 +56,9 @@ check: install-dev ## lint, form, types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 	@$(BIN)/lint-imports
+
+audit: install-dev ## known vulnerabilities in what the lock files name
+	@$(BIN)/python -m tests.lint.audit
 
 format: install-dev ## puts the code in form
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

@@ -38,11 +38,13 @@ _CONTACT: Final[Json] = {
     "email": "relatieboek@example.org",
     "url": "https://example.org/relatieboek",
 }
+_HEAD: Final = "431"  # told before anything looks at what is asked
 _ERRORS: Final[dict[str, str]] = {
     "400": "the request, or the event, breaks its contract; every error is named",
     "401": "no token, or one that nobody has",
     "403": "this token is not for this",
     "404": "not there, or not for you to know of",
+    _HEAD: "address and headers are larger than 16 KiB together",
     "500": "a fault of ours",
     "503": "an engine is out, the read model is not that far yet, or what is read cannot be logged",
 }
@@ -58,6 +60,7 @@ _EDIT_ERRORS: Final[dict[str, str]] = {
     "409": "someone else was first: the answer that stands now is in `current`, its tag in `ETag`",
     "412": "a tag that this question never had",
     "413": "too large",
+    "415": "a body that is compressed",
     "428": "no If-Match: say which answer this one replaces",
     "429": "the queues are full",
 }
@@ -164,7 +167,8 @@ def _complete(operation: Json) -> None:
         headers: Json = {"API-Version": _VERSION_HEADER}
         if code in {"429", "503"}:
             headers["Retry-After"] = _RETRY_HEADER
-        responses[code] = {"description": text, "headers": headers, "content": {PROBLEM_JSON: {"schema": _ref(shape)}}}
+        schema = _ref(shapes.Problem if code == _HEAD else shape)
+        responses[code] = {"description": text, "headers": headers, "content": {PROBLEM_JSON: {"schema": schema}}}
     operation["responses"] = responses
     if name == "publishEvents":
         operation["requestBody"] = _events_body()
