@@ -105,6 +105,11 @@ def _replace(doc: Any, plain: Mapping[str, str]) -> Any:
     return doc
 
 
+def lookup_of(lookup_key: bytes, kind: Kind, id_: str) -> bytes:
+    """See `Privacy.lookup`."""
+    return hmac.digest(lookup_key, f"{kind}:{id_}".encode(), "sha256")
+
+
 class Privacy:
     """Reads tokens. Holds the book-wide lookup key that finds a person's reference by id, and what opens keys."""
 
@@ -114,7 +119,7 @@ class Privacy:
 
     def lookup(self, kind: Kind, id_: str) -> bytes:
         """What finds a person's row without storing the id: HMAC of kind and id."""
-        return hmac.digest(self._lookup_key, f"{kind}:{id_}".encode(), "sha256")
+        return lookup_of(self._lookup_key, kind, id_)
 
     async def ref_of(self, conn: AsyncConnection, kind: Kind, id_: str) -> str | None:
         """The reference that stands for this person in events, or None when no event named them."""

@@ -31,7 +31,7 @@ from projections.loading import load_united
 from projections.page import Page, bad_cursor, check_limit, decode_cursor, encode_cursor
 from projections.parties import Parties, parties
 from projections.store import Live, live
-from projections.viewer import EVERYTHING, Viewer, hidden_bits
+from projections.viewer import EVERYTHING, Viewer, hidden_bits, rows_of_agreements
 
 Rag = Literal["red", "amber", "green"]
 ProgrammeState = Literal["coming", "running", "past"]
@@ -46,7 +46,7 @@ async def agreements(
 ) -> dict[str, Any] | None:
     """What `present_agreements` gives, with the parties by name and `position`; None: not there for this viewer."""
     build = await live(conn, PROJECTION)
-    loaded = await load_united(conn, PROJECTION, build, relation, viewer)
+    loaded = await load_united(conn, PROJECTION, build, relation, rows_of_agreements(viewer))
     if loaded is None:
         return None
     seen = present_agreements(loaded.rows, loaded.relation, now, hidden=hidden_bits(viewer))
@@ -61,7 +61,7 @@ async def with_parties(
     conn: AsyncConnection, seen: dict[str, Any], viewer: Viewer, build: Live | None = None
 ) -> dict[str, Any]:
     """What `present_agreements` gave, with the parties by the name and UUID that they have now."""
-    tables = (build or await live(conn, PROJECTION)).tables
+    tables, viewer = (build or await live(conn, PROJECTION)).tables, rows_of_agreements(viewer)
     decided = [d for p in seen["programmes"] for d in p["decisions"]]
     named = [*seen["agreements"], *decided]
     _name(await parties(conn, tables, {p for one in named for p in one["parties"]}, viewer), named)
@@ -81,6 +81,7 @@ async def programmes(
     """
     build = await live(conn, PROJECTION)
     tables, today, hidden = build.tables, local_date(now), hidden_bits(viewer)
+    viewer = rows_of_agreements(viewer)
     conditions = [*scope(tables, viewer, team=team, tier=tier)]
     own = await own_relations(conn, tables, viewer, team=team, relation=relation)
 

@@ -52,6 +52,12 @@ class Viewer:
 EVERYTHING: Final = Viewer(name="all", everything=True, roles=frozenset(get_args(Role)))
 
 
+def rows_of_agreements(viewer: Viewer) -> Viewer:
+    """Whose relations are in answers about agreements and programmes: who sees those of a tier whoever has them (the
+    board) sees these of every relation. Restrictions stay those of `viewer`."""
+    return EVERYTHING if viewer.tiers else viewer
+
+
 def of_team(team: str) -> Viewer:
     """Who reads with a team's token: what that team may see."""
     return Viewer(team, teams=frozenset({team}), roles=frozenset({"relation_manager"}))

@@ -33,6 +33,7 @@ HTTP_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "head_too_large": (431, "Too much before the body"),
     "precondition_required": (428, "Say which version you change"),
     "internal": (500, "A fault of ours"),
+    "too_many": (429, "Too many tries"),
     "not_yet_there": (503, "The read model is not that far yet"),
 }
 

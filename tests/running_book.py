@@ -50,6 +50,11 @@ class Book:
             headers["Authorization"] = f"Bearer {token}"
         return await self.client.get(path, headers=headers)
 
+    async def page(self, token: str) -> httpx.Response:
+        """The page, as who signs in with this viewer's token sees it."""
+        async with httpx.AsyncClient(base_url=self.client.base_url, timeout=30) as browser:
+            return await browser.post("/", data={"token": token}, follow_redirects=True)
+
     async def publish(self, events: Sequence[Mapping[str, Any]], token: str) -> list[dict[str, Any]]:
         """Sends a batch and returns its verdicts, none of which may be `rejected` or `busy`."""
         answer = await self.client.post(

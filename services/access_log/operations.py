@@ -16,6 +16,7 @@ NOT_PERSONAL: Final[Mapping[str, str]] = {
     "alive": "whether the process lives",
     "ready": "whether its engines answer",
     "metrics": "counts",
+    "showSession": "who asks, told to who asks",
     "showStatus": "counts, and names of departments and services",
 }
 

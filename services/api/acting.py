@@ -50,7 +50,7 @@ async def send(
         "type": f"{TYPE_PREFIX}{kind}.v1",
         "subject": subject,
         "time": iso(system_now()),
-        "actor": f"viewer:{viewer.name}",
+        "actor": f"viewer:{viewer.ref or viewer.name}",
         "datacontenttype": "application/json",
         "data": data,
         **attributes,

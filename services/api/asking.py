@@ -22,6 +22,8 @@ from projections.viewer import Viewer
 from services.access import Identity, Publisher
 from services.api.parts import Parts, parts_of
 from services.api.permits import operation_of, permitted
+from services.api.signing import guard, session_id
+from services.identity import sessions
 from services.problems import refuse
 
 Layer = Literal["board", "senior_management", "tactical_management", "professional"]
@@ -98,20 +100,28 @@ class AsOf(Asked):
     )
 
 
-async def known_now(parts: Parts, credentials: HTTPAuthorizationCredentials | None) -> Identity | None:
-    """Who has these credentials at this moment; None: nobody (any longer)."""
-    return await parts.access.identify(credentials.credentials) if credentials is not None else None
+async def known_now(
+    request: Request, parts: Parts, credentials: HTTPAuthorizationCredentials | None, *, touch: bool = False
+) -> Identity | None:
+    """Who has this token, or else this session, at this moment; None: nobody (any longer). `touch`: the session is
+    used."""
+    if credentials is not None:
+        return await parts.access.identify(credentials.credentials)
+    return await sessions.viewer_of(parts.engine, session_id(request), touch=touch)
 
 
 async def identity_of(
     request: Request, parts: Annotated[Parts, Depends(parts_of)], credentials: Credentials
 ) -> Identity:
-    """Who asks, also as `request.state.identity`. Raises Refused (401) without a token or with one that nobody has."""
-    known = await known_now(parts, credentials)
+    """Who asks, also as `request.state.identity`. Raises Refused: 401 without a token or session or with one that
+    nobody has, 403 for a change with a session's cookie alone."""
+    known = await known_now(request, parts, credentials, touch=True)
     if known is None:
-        detail = "send `Authorization: Bearer TOKEN` with a token that is in use"
+        detail = "send `Authorization: Bearer TOKEN` with a token that is in use, or sign in"
         raise refuse("unauthenticated", "/header/Authorization", detail)
     request.state.identity = known
+    if credentials is None:
+        guard(request, session_id(request))
     return known
 
 

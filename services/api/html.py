@@ -16,7 +16,9 @@ from starlette.responses import Response
 
 from events.errors import RelatieboekError
 from events.recorded import AMSTERDAM
+from services.api.signing import session_id
 from services.api.words import Language, words
+from services.identity import sessions
 from services.security_headers import PAGE_POLICY
 
 
@@ -76,6 +78,7 @@ def render(request: Request, language: Language, name: str, *, status_code: int 
                 "other": _other(request, language),
                 "error": None,
                 "viewer": None,
+                "csrf": sessions.csrf_of(session_id(request)),
                 **values,
             }
         )

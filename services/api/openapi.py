@@ -90,6 +90,7 @@ _ANSWERS: Final[dict[str, tuple[type[BaseModel], bool]]] = {
     "showAlert": (shapes.Alert, False),
     "findVerdict": (shapes.Verdict, False),
     "showStatus": (shapes.Status, False),
+    "showSession": (shapes.Session, False),
     **{f"answerQuestion{n}": (shapes.Item, True) for n in (1, 2, 3, 6)},
     "listLoops": (shapes.Loop, True),
     "showLoop": (shapes.Loop, False),

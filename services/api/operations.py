@@ -12,11 +12,14 @@ from starlette.responses import Response
 
 from events.errors import FieldError
 from projections.registry import PROJECTIONS
+from projections.viewer import Viewer
 from services import status as book
 from services.api.answering import json_response, problem_response
 from services.api.asking import HasParts, NoKeys, Reader
 from services.api.parts import Parts
+from services.api.signing import session_id
 from services.health import engine_answers
+from services.identity import sessions
 from services.problems import Answer, answer_to, describe
 
 STATUS_TIMEOUT_S: Final = 8.0
@@ -30,6 +33,21 @@ async def show_status(parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
     """How the book is doing: log, projections, intake, departments, services, and whether all of it is well."""
     async with asyncio.timeout(STATUS_TIMEOUT_S):
         return json_response(await book.status(parts.engine, parts.bus))
+
+
+@v1.get("/session", operation_id="showSession")
+async def show_session(request: Request, viewer: Reader, _: NoKeys) -> Response:
+    """Who asks: name, roles, teams and department; with a session's cookie also `csrf`, which goes as the header
+    X-CSRF-Token with every call that changes something."""
+    known: Viewer = request.state.identity
+    by_cookie = "authorization" not in request.headers
+    return json_response(
+        {
+            "name": known.name, "everything": known.everything, "roles": sorted(known.roles),
+            "teams": sorted(known.teams), "department": known.department,
+            "csrf": sessions.csrf_of(session_id(request)) if by_cookie else None,
+        }
+    )  # fmt: skip
 
 
 @router.get("/metrics", include_in_schema=False)

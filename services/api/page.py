@@ -1,14 +1,14 @@
 """The page at `/`: what this is, how the book is doing, what is overdue, what happened last. Server-rendered.
 
-A viewer's token comes by POST and lives in a cookie that scripts cannot read and other sites cannot send. Both posts
-also refuse a request that a browser marks as coming from elsewhere.
+Name and password, or a viewer's token, come by POST and begin a session; its cookie is one that scripts cannot read and
+other sites cannot send. Both posts also refuse a request that a browser marks as coming from elsewhere.
 """
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
 from sqlalchemy import select
@@ -31,12 +31,19 @@ from services.api.html import home, language_of, render
 from services.api.parts import Parts
 from services.api.permits import permitted
 from services.api.reading import read_body
+from services.api.signing import (
+    CSRF_FIELD,
+    address_of,
+    begin_session,
+    drop_session,
+    from_here,
+    session_id,
+)
 from services.api.words import Language
-from services.problems import refuse
+from services.identity import accounts, sessions
+from services.problems import Answer, Refused, answer_to, refuse
 from services.status import status
 
-COOKIE: Final = "relatieboek_viewer"
-COOKIE_S: Final = 12 * 3600
 OVERDUE_SHOWN: Final = 15
 ENTRIES_SHOWN: Final = 15
 _MAX_FORM_BYTES: Final = 4 * 1024
@@ -53,7 +60,7 @@ async def show(request: Request, parts: HasParts) -> Response:
         async with asyncio.timeout(WITHIN_S):
             viewer = await signed_in(request, parts)
             if viewer is None:
-                return render(request, language, "sign-in.html")
+                return _sign_in_form(request, parts, language)
             shown = await _gather(parts, viewer, language, request.query_params.get("team"))
     except (SQLAlchemyError, OSError, TimeoutError, Unavailable):
         return render(request, language, "out.html", status_code=503)
@@ -62,51 +69,68 @@ async def show(request: Request, parts: HasParts) -> Response:
 
 async def signed_in(request: Request, parts: Parts) -> Viewer | None:
     """Who reads this page, by the cookie; None: nobody that the book knows. The access log hears who it is."""
-    known = await parts.access.identify(request.cookies.get(COOKIE, ""))
-    if not isinstance(known, Viewer):
-        return None
-    request.state.identity = known
+    known = await sessions.viewer_of(parts.engine, session_id(request))
+    if known is not None:
+        request.state.identity = known
     return known
 
 
 @router.post("/")
 async def sign_in(request: Request, parts: HasParts) -> Response:
-    """Takes a viewer's token and keeps it in the cookie."""
-    _from_here(request)
+    """Takes an account's name and password, or a viewer's token, and begins a session for its cookie."""
+    from_here(request)
     language = language_of(request)
-    form = parse_qs((await read_body(request, _MAX_FORM_BYTES)).decode("utf-8", "replace"), max_num_fields=10)
-    token = form.get("token", [""])[0].strip()
-    known = await parts.access.identify(token)
-    if not isinstance(known, Viewer):
+    form = await _form(request)
+    if "name" in form:
+        try:
+            login = await accounts.sign_in(parts.engine, form["name"], form.get("password", ""), address_of(request))
+        except Refused as refused:
+            return _sign_in_form(request, parts, language, refused.code, answer_to(refused))
+        error = "wrong_password"
+    else:
+        token = form.get("token", "").strip()
+        known = await parts.access.identify(token)
+        login = sessions.of_viewer(known, token) if isinstance(known, Viewer) else None
         error = "department_token" if isinstance(known, Publisher) else "wrong_token"
-        return render(request, language, "sign-in.html", status_code=401, error=error)
+    if login is None:
+        return _sign_in_form(request, parts, language, error)
     response = RedirectResponse(home(language), status_code=303)
-    response.set_cookie(
-        COOKIE,
-        token,
-        max_age=COOKIE_S,
-        path="/",
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+    await begin_session(request, response, parts.engine, login)
     return response
 
 
 @router.post("/sign-out")
-async def sign_out(request: Request) -> Response:
-    _from_here(request)
+async def sign_out(request: Request, parts: HasParts) -> Response:
+    """Ends the session, and with the field `everywhere` every other session of the same person."""
+    from_here(request)
+    id_, form = session_id(request), await _form(request)
+    if await signed_in(request, parts) is not None:
+        if not sessions.is_csrf(id_, form.get(CSRF_FIELD, "")):
+            raise refuse("forbidden", f"/{CSRF_FIELD}", "this form is not of this session; open the page again")
+        await sessions.end(parts.engine, id_, everywhere="everywhere" in form)
     response = RedirectResponse(home(language_of(request)), status_code=303)
-    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    drop_session(request, response)
     return response
 
 
-def _from_here(request: Request) -> None:
-    """Raises Refused for a form that another site sent."""
-    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-    if elsewhere or site not in {None, "same-origin", "none"}:
-        raise refuse("forbidden", "/header/Origin", "this form was sent from another site")
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a form; of one that is there twice the first."""
+    said = (await read_body(request, _MAX_FORM_BYTES)).decode("utf-8", "replace")
+    try:
+        fields = parse_qs(said, keep_blank_values=True, max_num_fields=10)
+    except ValueError:
+        raise refuse("request", "", "too many fields in this form") from None
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _sign_in_form(
+    request: Request, parts: Parts, language: Language, error: str | None = None, answer: Answer | None = None
+) -> Response:
+    """The form, with the word for what was wrong; `answer` when that is more than a wrong word."""
+    status_code = answer.status if answer is not None else 401 if error is not None else 200
+    response = render(request, language, "sign-in.html", status_code=status_code, error=error)
+    response.headers.update(answer.headers if answer is not None else {})
+    return response
 
 
 async def _gather(parts: Parts, viewer: Viewer, language: Language, team: str | None) -> dict[str, Any]:

@@ -70,6 +70,7 @@ PERMITS: Final[Mapping[str, frozenset[Role]]] = {
     **dict.fromkeys(("listAccesses", "listRelationAccesses", "listPersonAccesses"), _LOOKS),
     # operations
     "showStatus": _EVERYONE,
+    "showSession": _EVERYONE,
     "metrics": _RUNS,
 }
 

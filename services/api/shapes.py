@@ -443,6 +443,15 @@ class DepartmentStatus(Shape):
     duplicates: int
 
 
+class Session(Shape):
+    name: str
+    everything: bool = Field(description="sees every relation, whatever its teams")
+    roles: list[str]
+    teams: list[str]
+    department: str | None
+    csrf: str | None = Field(description="goes as X-CSRF-Token with a change; null with a token instead of a cookie")
+
+
 class Status(Shape):
     log: LogStatus
     projections: list[ProjectionStatus]

@@ -65,7 +65,7 @@ async def follow_live(
     known = request.state.identity
 
     async def newer(position: int) -> Sequence[dict[str, Any]] | None:
-        if await known_now(parts, credentials) != known:
+        if await known_now(request, parts, credentials) != known:
             return None  # revoked, or given other teams or roles, since the call
         async with parts.reading() as conn:
             entries = await after_position(conn, team, viewer, position, limit=ROUND)

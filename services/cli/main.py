@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from services.cli.accessing import accesses
+from services.cli.accounts import account
 from services.cli.auditing import audit
 from services.cli.departments import department
 from services.cli.failing import DutchGroup
@@ -54,6 +55,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(accesses, name="accesses")
 app.add_typer(department, name="department")
 app.add_typer(keys, name="keys")
+app.add_typer(account, name="account")
 
 if __name__ == "__main__":
     app()

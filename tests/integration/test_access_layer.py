@@ -143,7 +143,7 @@ async def knows_searches_exports_and_pages(book: Book, conn: Connection) -> None
             assert (one["event"], one["action"]) == (kind, action), path
         assert set(one["what"].get("filters", [])) <= {"q", "limit", "owner", "relation"}
     at = await newest(conn)
-    page = await book.client.get("/", headers={"Cookie": f"relatieboek_viewer={(await book.viewers())['all']}"})
+    page = await book.page((await book.viewers())["all"])
     assert "Gemeente Den Haag" in page.text
     one = await only(conn, at)
     assert set(one["what"]["relations"]) >= {MINE, THEIRS}

@@ -1,0 +1,1 @@
+"""Who people are: accounts of this book, sign-in elsewhere (OpenID Connect), and sessions."""
