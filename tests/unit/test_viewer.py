@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +13,8 @@ names = st.from_regex(r"[a-z][a-z0-9-]{1,30}", fullmatch=True)
 
 
 def bits_of(visibility: str, department: str = "zorg") -> int:
-    event = Book().tell("relation.ended", {"occurred_on": "2026-01-05"})
-    return restriction(replace(event, visibility=visibility, department=department))
+    on = {"occurred_on": "2026-01-05"}
+    return restriction(Book().tell("relation.ended", on, visibility=visibility, department=department))
 
 
 def test_who_satisfies_what() -> None:
