@@ -26,7 +26,8 @@ async def add(
     department: str | None = None, employee: bytes | None = None,
 ) -> str:  # fmt: skip
     """Makes an account and returns its password: the only moment at which it is known. `employee` finds the person's
-    reference (`events.privacy.lookup_of`). Raises SetupError for a name or role that cannot be, and a name that is taken."""
+    reference (`events.privacy.lookup_of`). Raises SetupError for a name or role that cannot be, or a name that is
+    taken."""
     if not NAME_FORM.fullmatch(name):
         raise SetupError(
             f"'{name}' kan geen naam van een account zijn: 2 tot 64 kleine letters, cijfers, punten, streepjes en @."

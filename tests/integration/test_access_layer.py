@@ -145,7 +145,8 @@ async def knows_searches_exports_and_pages(book: Book, conn: Connection) -> None
     at = await newest(conn)
     page = await book.page((await book.viewers())["all"])
     assert "Gemeente Den Haag" in page.text
-    one = await only(conn, at)
+    signed_in, one = await records(conn, at)
+    assert (signed_in["event"], signed_in["action"]) == ("session", "E")
     assert set(one["what"]["relations"]) >= {MINE, THEIRS}
     assert one["what"]["persons"]
     at = await newest(conn)
