@@ -50,10 +50,12 @@ class Book:
             headers["Authorization"] = f"Bearer {token}"
         return await self.client.get(path, headers=headers)
 
-    async def page(self, token: str) -> httpx.Response:
-        """The page, as who signs in with this viewer's token sees it."""
+    async def page(self, token: str, path: str = "/") -> httpx.Response:
+        """A page, as who signs in with this viewer's token sees it; without a token: as nobody."""
         async with httpx.AsyncClient(base_url=self.client.base_url, timeout=30) as browser:
-            return await browser.post("/", data={"token": token}, follow_redirects=True)
+            if token:
+                assert (await browser.post("/", data={"token": token})).status_code == 303
+            return await browser.get(path)
 
     async def publish(self, events: Sequence[Mapping[str, Any]], token: str) -> list[dict[str, Any]]:
         """Sends a batch and returns its verdicts, none of which may be `rejected` or `busy`."""

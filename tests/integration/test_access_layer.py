@@ -223,11 +223,9 @@ async def tells_who_saw_it(book: Book, conn: Connection, token: str) -> None:
     for name, status, said in (
         ("all", 200, "Wie heeft dit gezien?"), ("all", 200, "geweigerd"), ("wmo", 404, ""), ("", 200, "Inloggen"),
     ):  # fmt: skip
-        cookie = f"relatieboek_viewer={viewers.get(name, '')}"
-        shown = await book.client.get(page, headers={"Cookie": cookie, "Authorization": ""})
+        shown = await book.page(viewers.get(name, ""), page)
         assert (shown.status_code, said in shown.text) == (status, True)
-    cookie = {"Cookie": f"relatieboek_viewer={viewers['all']}"}
-    assert f'href="{page}"' in (await book.client.get(f"/relations/{MINE}", headers=cookie)).text
+    assert f'href="{page}"' in (await book.page(viewers["all"], f"/relations/{MINE}")).text
     assert found(await book.get("/v1/accesses"))["items"][0]["operation"] == "show_page"
     for asked in (path, "/v1/accesses", "/v1/persons/person:p-81/accesses"):
         assert (await book.get(asked, token=viewers["wmo"])).status_code == 403
