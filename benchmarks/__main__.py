@@ -1,6 +1,6 @@
 """`make bench`: a table on standard output, `var/bench.json`, progress on standard error. Under ten minutes on 2 cores.
 
-python -m benchmarks [--full] [--only intake,catchup,rebuild,visible,tick,questions,accesses] [--out var/bench.json]
+python -m benchmarks [--full] [--only intake,catchup,rebuild,visible,tick,proof,questions,accesses] [--out FILE]
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks import accesses, catchup, intake, questions, rebuild, tick, visible
+from benchmarks import accesses, catchup, intake, proof, questions, rebuild, tick, visible
+from benchmarks.filled import fill
 from benchmarks.load import Load, in_arrays, send_array
 from benchmarks.results import STDERR, Results
 from benchmarks.servers import Rig, book
@@ -39,11 +40,16 @@ async def run(parts: Sequence[str], results: Results, *, full: bool) -> None:
         STDERR.rule("tick")
         async with book() as rig, rig.service("intake"):
             await tick.measure(rig, results, lines=200_000 if full else 100_000)
-    if "questions" in parts:
-        STDERR.rule("questions")
+    if {"proof", "questions"} & set(parts):
+        STDERR.rule("a filled book")
         async with book() as rig:
-            events = 1_000_000 if full else 100_000
-            await questions.measure(rig, results, relations=5_000, events=events)
+            filled = await fill(rig, relations=5_000, events=1_000_000 if full else 100_000)
+            if "proof" in parts:
+                STDERR.rule("proof")
+                await proof.measure(rig, results, filled)
+            if "questions" in parts:
+                STDERR.rule("questions")
+                await questions.measure(rig, results, filled)
     if "accesses" in parts:
         STDERR.rule("accesses")
         async with book() as rig:
