@@ -61,7 +61,7 @@ async def fill(rig: Rig, *, relations: int, events: int) -> FilledBook:
         rows: Any = await conn.fetch("SELECT payload, version, leaf FROM ledger.entry ORDER BY position")
         first = [decode(row["payload"], row["version"]) for row in rows]
         chains = {e.relation: (e.version, bytes(row["leaf"])) for e, row in zip(first, rows, strict=True)}
-        year = Year(load, relations, events - len(first), after=len(first), versions=chains[ORGANISATION][0])
+        year = Year(relations, events - len(first), after=len(first), versions=chains[ORGANISATION][0])
         await _append(conn, year, chains)
     STDERR.print(f"  {events:,} entries in the ledger in {perf_counter() - began:.0f} s")
     return FilledBook(first, year)

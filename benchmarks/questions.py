@@ -22,7 +22,7 @@ from benchmarks.load import identifier
 from benchmarks.results import STDERR, Results, percentile
 from benchmarks.servers import Rig
 from benchmarks.visible import Reader
-from benchmarks.year import alert_of
+from benchmarks.year import alert_of, relation_of
 from events.feed import Feed
 from events.recorded import Recorded
 from projections.build import NO_WATCH, Build
@@ -36,7 +36,7 @@ from services.embedded.registration import ensure_viewers
 _TIMES: Final = 60
 _WARM: Final = 5
 _QUESTIONS: Final = {
-    1: "", 2: "", 3: f"relation={OWN}", 4: "", 5: "", 6: "", 7: f"relation={identifier(1)}", 8: "", 9: "",
+    1: "", 2: "", 3: f"relation={OWN}", 4: "", 5: "", 6: "", 7: f"relation={relation_of(identifier(1))}", 8: "", 9: "",
     10: f"alert={alert_of(1)}",
 }  # fmt: skip
 _LONG_AGO: Final = timedelta(days=200)

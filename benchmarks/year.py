@@ -31,19 +31,25 @@ _SEALED: Final = "enc~e~0~/data/text~AAAA"
 class Year:
     """`count` events after position `after`, in order, as the stream would give them: versions dense per relation.
 
-    Of relation 1 and further: relation 0 is left to who wants a history of their own.
+    Of relation 1 and further: relation 0 is left to who wants a history of their own. The same events each time that it
+    is gone through, which is not for two at once.
     """
 
-    def __init__(self, load: Load, relations: int, count: int, *, after: int = 0, versions: int = 0) -> None:
-        self._load, self._relations, self.count = load, relations, count
-        self._versions = {ORGANISATION: versions}
-        self._position = after
-        self._random = random.Random(7)
+    def __init__(self, relations: int, count: int, *, after: int = 0, versions: int = 0) -> None:
+        self._relations, self.count, self._after, self._organisation = relations, count, after, versions
         self._now = datetime.now(UTC).replace(microsecond=0)
         self._first = self._now - timedelta(days=760)
         self._day = self._first.date().isoformat()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._load = Load(SOURCE, seed=8, today=self._now)
+        self._random = random.Random(7)
+        self._position = self._after
+        self._versions = {ORGANISATION: self._organisation}
 
     def __iter__(self) -> Iterator[Recorded]:
+        self._begin()
         beginnings = (self._recorded(kind, identifier(n), data) for n, kind, data in self._beginnings())
         return islice(chain(self._institution(), beginnings, self._contacts()), self.count)
 

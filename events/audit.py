@@ -167,14 +167,13 @@ async def _heads_at(conn: Connection, size: int) -> dict[str, Head]:
     Positions grow with a relation's versions, so the place is found by halving, for all relations at once: one round
     for those that got nothing since, some ten for those that got a thousand entries.
     """
+    chains: list[Any] = await conn.fetch("SELECT relation, version FROM ledger.chain")
     # From the first version that may be it, less one, up to the last.
-    spans = {
-        row["relation"]: (0, row["version"]) for row in await conn.fetch("SELECT relation, version FROM ledger.chain")
-    }
-    asked = {relation: last for relation, (_, last) in spans.items()}
+    spans: dict[str, tuple[int, int]] = {row["relation"]: (0, row["version"]) for row in chains}
+    asked: dict[str, int] = {relation: last for relation, (_, last) in spans.items()}
     heads: dict[str, Head] = {}
     while asked:
-        rows = await conn.fetch(_AT, list(asked), list(asked.values()))
+        rows: list[Any] = await conn.fetch(_AT, list(asked), list(asked.values()))
         within: dict[str, Any] = {row["relation"]: row for row in rows if row["position"] <= size}
         for relation, version in asked.items():
             low, high = spans[relation]
@@ -183,7 +182,8 @@ async def _heads_at(conn: Connection, size: int) -> dict[str, Head]:
                 spans[relation] = (version, high)
             else:
                 spans[relation] = (low, version - 1)
-        asked = {r: (low + high + 1) // 2 for r in asked for low, high in [spans[r]] if low < high}
+        open_ = {relation: spans[relation] for relation in asked}
+        asked = {relation: (low + high + 1) // 2 for relation, (low, high) in open_.items() if low < high}
     return heads
 
 
