@@ -2,7 +2,8 @@
 
 Contacts and scores at random over all relations, and beside them what questions 5, 8 and 9 are about: promises of
 every relation, coalitions with five programmes of which each reports every quarter, chains with money that goes in and
-comes out. Texts are sealed under no key: nobody asks for them. One seed, so every run has the same events.
+comes out. One seed, so every run has the same events. Texts are as people wrote them and people are references: who
+writes the events down seals the former, and finds the latter in `Year.people`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 from benchmarks.load import Json, Load, identifier
+from events.privacy import REF, Kind
 from events.recorded import ORGANISATION, Recorded
 
 SOURCE: Final = "urn:nld:oin:00000000000000000000:systeem:bench"
@@ -25,31 +27,28 @@ _CHAINS: Final = 100
 _PROGRAMMES: Final = 5  # of each coalition
 _QUARTERS: Final = 8
 _SYSTEMS: Final = ("zvw", "wlz", "wmo")
-_SEALED: Final = "enc~e~0~/data/text~AAAA"
+_WORDS: Final = "Een extra team, en cijfers over de wachttijden voor de zomer."
+TEXTS: Final = ("summary", "what", "decision")  # the fields that hold a text
 
 
 class Year:
     """`count` events after position `after`, in order, as the stream would give them: versions dense per relation.
 
-    Of relation 1 and further: relation 0 is left to who wants a history of their own. The same events each time that it
-    is gone through, which is not for two at once.
+    Of relation 1 and further: relation 0 is left to who wants a history of their own. To be gone through once; then
+    `people` holds the kind and the id behind every reference.
     """
 
     def __init__(self, relations: int, count: int, *, after: int = 0, versions: int = 0) -> None:
-        self._relations, self.count, self._after, self._organisation = relations, count, after, versions
+        self._relations, self.count, self._position = relations, count, after
+        self._versions = {ORGANISATION: versions}
+        self._random = random.Random(7)
+        self.people: dict[str, tuple[Kind, str]] = {}
         self._now = datetime.now(UTC).replace(microsecond=0)
         self._first = self._now - timedelta(days=760)
         self._day = self._first.date().isoformat()
-        self._begin()
-
-    def _begin(self) -> None:
         self._load = Load(SOURCE, seed=8, today=self._now)
-        self._random = random.Random(7)
-        self._position = self._after
-        self._versions = {ORGANISATION: self._organisation}
 
     def __iter__(self) -> Iterator[Recorded]:
-        self._begin()
         beginnings = (self._recorded(kind, identifier(n), data) for n, kind, data in self._beginnings())
         return islice(chain(self._institution(), beginnings, self._contacts()), self.count)
 
@@ -75,7 +74,7 @@ class Year:
         while True:
             n = self._random.randrange(1, self._relations)
             contact = self._load.contact(n)
-            yield self._recorded("contact.held", contact["subject"], _sealed(contact["data"]))
+            yield self._recorded("contact.held", contact["subject"], self._met(contact["data"]))
             if self._random.random() < 0.05:
                 score: Json = {
                     "response": f"r-{self._position}", "instrument": "nps-1", "wording_version": 1,
@@ -91,10 +90,11 @@ class Year:
         }  # fmt: skip
         yield "relation.tier_assigned", {"tier": _TIERS[n % len(_TIERS)], "arguments": []}
         yield "team.relation_assigned", {"team": "regio-oost"}
+        owner = self._ref("employee", f"e-{n % 120}")
         for line, layer in (("l-1", "board"), ("l-2", "tactical_management")):
             yield "schedule.line_set", {
                 "line": line, "our_layer": layer, "their_layer": layer, "starts_on": self._day,
-                "grace_working_days": 5, "cadence": {"mode": "rolling", "every": "P3M"}, "owner": _ref(f"e-{n % 120}"),
+                "grace_working_days": 5, "cadence": {"mode": "rolling", "every": "P3M"}, "owner": owner,
             }  # fmt: skip
         if n % 10 == 1:
             yield "alert.raised", {
@@ -103,7 +103,7 @@ class Year:
                 "evidence": [self._position], "silent": True,
             }  # fmt: skip
         for by in ("us", "them"):
-            made: Json = {"commitment": f"k-{by}", "by": by, "what": _SEALED, "due_on": self._on(n % 900)}
+            made: Json = {"commitment": f"k-{by}", "by": by, "what": _WORDS, "due_on": self._on(n % 900)}
             yield "commitment.made", made
 
     def _on(self, days: int) -> str:
@@ -134,7 +134,7 @@ class Year:
                     }  # fmt: skip
             for decided in range(2):
                 yield "programme.steering_decision_taken", {
-                    "programme": programme, "decision": _SEALED, "parties": us_and[:2],
+                    "programme": programme, "decision": _WORDS, "parties": us_and[:2],
                     "due_on": self._on(400 * decided + 200), "occurred_on": self._on(400 * decided + 100),
                 }  # fmt: skip
 
@@ -161,6 +161,16 @@ class Year:
                 yield "chain.investment_recorded", money
                 yield "chain.return_recorded", {**money, "cents": 900_000 * (7 - k)}
 
+    def _met(self, data: Json) -> Json:
+        ours = [{**o, "employee": self._ref("employee", o["employee"])} for o in data["ours"]]
+        theirs = [{**t, "person": self._ref("person", t["person"])} for t in data["theirs"]]
+        return {**data, "ours": ours, "theirs": theirs}
+
+    def _ref(self, kind: Kind, id_: str) -> str:
+        ref = f"{REF}{uuid5(NAMESPACE_URL, f'{kind}:{id_}').hex}"
+        self.people[ref] = (kind, id_)
+        return ref
+
     def _recorded(self, kind: str, subject: str, data: Json) -> Recorded:
         relation = relation_of(subject)
         self._position += 1
@@ -179,13 +189,3 @@ def relation_of(subject: str) -> str:
 def alert_of(n: int) -> str:
     """The id of the alert that relation n has, where n is 1 modulo 10."""
     return str(uuid5(NAMESPACE_URL, f"urn:bench:alert:{n}"))
-
-
-def _ref(id_: str) -> str:
-    return f"ref~{uuid5(NAMESPACE_URL, id_).hex}"
-
-
-def _sealed(data: Json) -> Json:
-    ours = [{**o, "employee": _ref(o["employee"])} for o in data["ours"]]
-    theirs = [{**t, "person": _ref(t["person"])} for t in data["theirs"]]
-    return {**data, "ours": ours, "theirs": theirs, "summary": _SEALED}

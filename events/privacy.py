@@ -32,6 +32,7 @@ ERASED: Final = "gegevens gewist"
 LOST: Final = "gegevens verloren bij herstel"
 LOST_BY: Final = 0  # the tombstone of a key that nobody erased: it went with a database that was lost (`events.refill`)
 _NONCE_BYTES: Final = 12
+_SCALAR: Final = frozenset({int, float, bool, type(None)})  # what most values of a document are, beside texts
 
 
 def new_key() -> bytes:
@@ -76,33 +77,45 @@ def text_token(key: bytes, position: int, pointer: str, aad: bytes, plain: str, 
     return f"{ENC}{who}~{position}~{pointer}~{sealed}"
 
 
-def _collect(doc: Any, tokens: set[str], relations: set[str]) -> None:
-    """Every token in a JSON document, and every relation that it is about."""
+def _collect(doc: Any, tokens: set[str], relations: set[str], holders: set[int]) -> bool:
+    """Every token in a JSON document, and every relation that it is about; whether there is a token in it.
+
+    `holders`: the identities of the objects and lists in which there is one. Most of a document holds none.
+    """
     if isinstance(doc, str):
-        if doc.startswith((REF, ENC)):
-            tokens.add(doc)
-    elif isinstance(doc, Mapping):
+        if not doc.startswith((REF, ENC)):
+            return False
+        tokens.add(doc)
+        return True
+    held = False
+    if isinstance(doc, (dict, Mapping)):  # most are plain ones, and those are told at once
         for key, value in doc.items():  # pyright: ignore[reportUnknownVariableType]  a JSON document
             if isinstance(value, str):
                 if value.startswith((REF, ENC)):
                     tokens.add(value)
+                    held = True
                 elif key == "relation" or (key == "id" and "identifiers" in doc):  # a relation itself has both
                     relations.add(value)
-            elif value is not None:
-                _collect(value, tokens, relations)
+            elif type(value) not in _SCALAR and _collect(value, tokens, relations, holders):  # pyright: ignore[reportUnknownArgumentType]
+                held = True
     elif isinstance(doc, list):
         for value in doc:  # pyright: ignore[reportUnknownVariableType]
-            _collect(value, tokens, relations)
+            if type(value) not in _SCALAR and _collect(value, tokens, relations, holders):  # pyright: ignore[reportUnknownArgumentType]
+                held = True
+    if held:
+        holders.add(id(doc))  # pyright: ignore[reportUnknownArgumentType]
+    return held
 
 
-def _replace(doc: Any, plain: Mapping[str, str]) -> Any:
+def _replace(doc: Any, plain: Mapping[str, str], holders: set[int]) -> Any:
+    """A copy with the tokens replaced; what holds none is not copied."""
     if isinstance(doc, str):
         return plain.get(doc, doc)
+    if id(doc) not in holders:
+        return doc
     if isinstance(doc, Mapping):
-        return {k: _replace(v, plain) for k, v in doc.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(doc, list):
-        return [_replace(v, plain) for v in doc]  # pyright: ignore[reportUnknownVariableType]
-    return doc
+        return {k: _replace(v, plain, holders) for k, v in doc.items()}  # pyright: ignore[reportUnknownVariableType]
+    return [_replace(v, plain, holders) for v in doc]
 
 
 def lookup_of(lookup_key: bytes, kind: Kind, id_: str) -> bytes:
@@ -131,8 +144,8 @@ class Privacy:
         Two queries at most, however many tokens. Raises KeyMissing for a key that is gone although nobody erased it,
         cryptography's InvalidTag when a ciphertext was tampered with.
         """
-        tokens, relations = set[str](), set[str]()
-        _collect(doc, tokens, relations)
+        tokens, relations, holders = set[str](), set[str](), set[int]()
+        _collect(doc, tokens, relations, holders)
         note_relations(relations)
         if not tokens:
             return doc
@@ -155,7 +168,7 @@ class Privacy:
                 continue
             aad = aad_of(event.type, event.source, event.id, part.pointer)
             plain[token] = unseal(key, part.sealed, aad).decode()
-        return _replace(doc, plain)
+        return _replace(doc, plain, holders)
 
     async def _persons(self, conn: AsyncConnection, refs: set[str]) -> dict[str, _Person | int]:
         """Id and key of each; for who was erased, or lost, the tombstone."""

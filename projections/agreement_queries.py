@@ -12,6 +12,7 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    Text,
     and_,
     exists,
     func,
@@ -20,13 +21,14 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.recorded import local_date
 from projections.agreement_facts import agreement_json
 from projections.agreement_present import present_agreements, programme_json
 from projections.agreement_view import PROJECTION
-from projections.heads import of_root, own_relations, read_columns, scope
+from projections.heads import of_root, own_relations, read_columns, rows_of, scope
 from projections.loading import load_united
 from projections.page import Page, bad_cursor, check_limit, decode_cursor, encode_cursor
 from projections.parties import Parties, parties
@@ -198,9 +200,12 @@ async def _by_key(
     first, second = list(table.primary_key.columns)[:2]
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     if keys:
-        query = select(*read_columns(table)).where(tuple_(first, second).in_(sorted(k for k in keys if k[1])))
-        for row in (await conn.execute(query)).mappings():
-            found.setdefault((row[first.name], row[second.name]), []).append(dict(row))
+        # Two arrays, not a list of pairs: the statement is the same one however long the page is.
+        asked = sorted(k for k in keys if k[1])
+        pairs = (func.unnest(literal([k[n] for k in asked], ARRAY(Text))) for n in range(2))
+        query = select(*read_columns(table)).where(tuple_(first, second).in_(select(*pairs)))
+        for row in await rows_of(conn, query):
+            found.setdefault((row[first.name], row[second.name]), []).append(row)
     return found
 
 

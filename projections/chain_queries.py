@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from projections.chain_present import finished, matrix_of, present_chains
 from projections.chain_view import PROJECTION
-from projections.heads import of_root, own_relations, read_columns, root_of, scope
+from projections.heads import of_root, own_relations, read_columns, root_of, rows_of, scope
 from projections.loading import load_united
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.parties import Parties, parties
@@ -130,7 +130,7 @@ class _Within:
             query = query.where(table.c.period.startswith(period, autoescape=True))
         if organisations is not None:
             query = query.where(table.c.organisation.in_(sorted(organisations)))
-        return [dict(r) for r in (await self.conn.execute(query)).mappings()]
+        return await rows_of(self.conn, query)
 
     async def money(
         self, names: Collection[str], savings: Sequence[dict[str, Any]], period: str | None
