@@ -83,9 +83,8 @@ class FollowedUp(Closed):
     evidence: list[Annotated[int, Field(ge=1)]] = Field([], max_length=20, description="positions of what was done")
 
 
-@router.post("/loops/{id}/_follow_up", include_in_schema=False, dependencies=[_workflows])
 @router.post(
-    "/loops/{id}/_follow-up",
+    "/loops/{id}/_followup",
     operation_id="followUpLoop",
     dependencies=[_workflows],
     openapi_extra=body_of(FollowedUp, required=False),

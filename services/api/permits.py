@@ -61,7 +61,6 @@ PERMITS: Final[Mapping[str, frozenset[Role]]] = {
     "listLoops": _READS,
     "showLoop": _READS,
     "followUpLoop": _ACTS,
-    "follow_up": _ACTS,
     "closeLoop": _ACTS,
     # the ten questions
     **{f"answerQuestion{number}": _READS for number in range(1, 11)},

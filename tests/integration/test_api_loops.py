@@ -72,14 +72,14 @@ async def test_a_low_score_is_followed_up_by_whoever_reads_it(
         path = f"/v1/loops/{named['id']}"
         assert (await book.get(path, token=viewers["wmo"])).json() == named
         headers = {"Authorization": f"Bearer {viewers['wmo']}"}
-        wrong = await book.client.post(f"{path}/_follow-up", json={"notitie": "x"}, headers=headers)
+        wrong = await book.client.post(f"{path}/_followup", json={"notitie": "x"}, headers=headers)
         assert wrong.status_code == 400
         said = {"note": "Teamleider heeft gebeld"}
-        first = await book.client.post(f"{path}/_follow-up", json=said, headers=headers)
+        first = await book.client.post(f"{path}/_followup", json=said, headers=headers)
         assert (first.status_code, first.json()["verdict"]) == (201, "accepted"), first.text
         closed = await _until(book, "/v1/loops?state=closed", bool)
         assert (closed[0]["reason"], closed[0]["note"]) == ("followed_up", said["note"])
-        assert (await book.client.post(f"{path}/_follow-up", headers=headers)).status_code == 409
+        assert (await book.client.post(f"{path}/_followup", headers=headers)).status_code == 409
 
         second = await book.client.post(f"/v1/loops/{anonymous['id']}/_close", headers=headers)
         assert second.status_code == 201, second.text
