@@ -119,7 +119,7 @@ async def _see_team(conn: AsyncConnection, build: Live, team: str, viewer: Viewe
     known = build.tables["team"]
     allowed = viewer.is_of(team)
     if not allowed or await conn.scalar(select(known.c.team).where(known.c.team == team)) is None:
-        raise NotFound(f"team {team}")
+        raise NotFound("No such team, or not yours.")
 
 
 async def _see_relation(conn: AsyncConnection, build: Live, relation: str, viewer: Viewer) -> None:

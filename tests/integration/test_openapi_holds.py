@@ -36,6 +36,7 @@ _LIVE: Final = "/_live"  # does not end; tests/integration/test_api_read.py read
 _WANTS_A_DEPARTMENT: Final = {"/events", "/verdicts"}
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "examples", [4, pytest.param(60, marks=[pytest.mark.full, pytest.mark.timeout(1500)])], ids=["short", "long"]
 )
