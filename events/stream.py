@@ -26,6 +26,7 @@ MOST_IN_BATCH: Final = 1_000
 _FEW: Final = 16
 _WRONG_LAST_SEQUENCE: Final = 10071
 _IN_FLIGHT: Final = 10164
+_NO_ROOM: Final = (10023, 10028, 10047)  # a stream's `max_bytes` is set aside when it is made
 VERDICTS_KEPT: Final = timedelta(days=30)
 _OUT: Final = (
     NatsTimeoutError,
@@ -118,6 +119,8 @@ class Stream:
         if error := answer.get("error"):
             if error.get("code") == 404:
                 raise NotFoundError(code=404, description=error.get("description"), err_code=error.get("err_code"))
+            if error.get("err_code") in _NO_ROOM:
+                raise Unavailable(f"NATS has no room for {subject.rpartition('.')[2]}: {error.get('description')}")
             raise APIError(code=error.get("code"), description=error.get("description"), err_code=error.get("err_code"))
         return answer
 

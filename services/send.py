@@ -24,6 +24,9 @@ from events.errors import FieldError, SetupError, Unavailable
 from events.verdict import Verdict, problem
 from services.tls import give_up, nats_options
 
+# Who sends sees how it goes on the progress bar; a line in the log for each wait would only break that up.
+stamina.instrumentation.set_on_retry_hooks(())
+
 MAX_EVENT_BYTES: Final = 64 * 1024
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024 - 1024
 _ANSWER_S: Final = 12.0

@@ -70,6 +70,8 @@ class Notary:
         try:
             return await self._sign(conn)
         except Shorter:
+            # What comes in the place of what is gone is believed no more than the rest: all is read again.
+            self._book, self._before, self._last = Book.empty(), None, None
             raise
         except Diverged as error:
             self._diverged = error

@@ -25,7 +25,7 @@ from events.postgres import Connection, connect
 from events.privacy import Privacy
 from events.proof import leaf_hash
 from services.auditing.export import export
-from services.notary.signing import Notary, Signed, add_note, read_notes
+from services.notary.signing import Notary, Shorter, Signed, add_note, read_notes
 from tests.given import KEYS
 from tests.integration.book import held, registered
 
@@ -249,6 +249,27 @@ async def test_what_a_superuser_does_is_found_and_the_notary_signs_no_more(
         with pytest.raises(Diverged, match=r"position \d|checkpoint|signed"):
             await notary.sign(book.owner)
     assert len(read_notes(book.file, [SIGNER.verifier])) == 3
+
+
+async def test_a_ledger_that_was_put_back_older_is_signed_again_once_it_is_whole(book: Book) -> None:
+    """Intake refills it from the stream; whoever fills it with something else is found all the same."""
+    notary = book.notary()
+    assert await notary.sign(book.owner) == book.signed[-1]
+    await book.owner.execute("CREATE TEMPORARY TABLE gone AS SELECT * FROM ledger.entry WHERE position > 30")
+    await truncate(book)
+    for _ in range(2):
+        with pytest.raises(Shorter):
+            await notary.sign(book.owner)
+    await book.owner.execute("INSERT INTO ledger.entry SELECT * FROM gone")
+    await book.owner.execute("UPDATE ledger.head SET position = 44")
+    assert await notary.sign(book.owner) == book.signed[-1]
+
+    await truncate(book)
+    with pytest.raises(Shorter):
+        await notary.sign(book.owner)
+    await fork(book)
+    with pytest.raises(Diverged, match="the first 44 entries are not those that were signed"):
+        await notary.sign(book.owner)
 
 
 async def test_a_checkpoint_of_the_superusers_own_is_no_checkpoint(book: Book) -> None:
