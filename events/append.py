@@ -202,7 +202,10 @@ class _Batch:
         return found
 
     def count(self, department: str, column: int) -> None:
-        self.counts.setdefault(department, [0, 0, 0, 0, 0])[column] += 1
+        counts = self.counts.get(department)
+        if counts is None:
+            counts = self.counts[department] = [0, 0, 0, 0, 0]
+        counts[column] += 1
 
 
 ACCEPTED, DUPLICATE, REJECTED, PARKED, LATE = range(5)
@@ -410,6 +413,7 @@ class Ledger:
             same = arrival.department == _OWN or key is None or mac is None or content_mac(key, content) == mac
             if same:
                 batch.count(arrival.department, DUPLICATE)
+                first = _again(first) if first.verdict == "accepted" else first
                 survivor = batch.survivor(first.relation)
                 return first if survivor is None else msgspec.structs.replace(first, survivor=survivor)
             return self._reject(batch, arrival, _other_content(first))
@@ -469,7 +473,7 @@ class Ledger:
             "accepted", sub.id, sub.source, stored.position, decision.relation, stored.version, stored.leaf.hex(),
             survivor=batch.survivor(decision.relation),
         )  # fmt: skip
-        batch.seen[(sub.source, sub.id)] = (_again(verdict), key, stored.content_mac)
+        batch.seen[(sub.source, sub.id)] = (verdict, key, stored.content_mac)
         batch.count(arrival.department, ACCEPTED)
         if batch.now - stored.occurred_at > _LATE_AFTER:
             batch.count(arrival.department, LATE)

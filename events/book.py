@@ -136,6 +136,12 @@ class Rule:
     check: Callable[[Case], Decision | None] | None = None
     values: Callable[[Case], Mapping[str, Value]] = _unchanged
     attributes: Callable[[Case], Mapping[str, str]] = _no_attributes
+    named: tuple[str, ...] = field(init=False)  # every template
+
+    def __post_init__(self) -> None:
+        reads = () if callable(self.reads) else self.reads
+        named = (*self.touches, *self.guards, *self.marks, *(n.key for n in self.needs), *reads)
+        object.__setattr__(self, "named", named)
 
 
 def key_from(template: str, event: Submission, relation: str, pseudonym: Pseudonym) -> str | None:
@@ -144,8 +150,22 @@ def key_from(template: str, event: Submission, relation: str, pseudonym: Pseudon
     return _filler(template)(event.data, relation, pseudonym)
 
 
+def _keys_from(templates: tuple[str, ...], event: Submission, relation: str, pseudonym: Pseudonym) -> list[str]:
+    """The keys of those templates of which every field is given."""
+    data = event.data
+    return [k for fill in _fillers(templates) if (k := fill(data, relation, pseudonym)) is not None]
+
+
+_Fill = Callable[[Mapping[str, Any], str, Pseudonym], str | None]
+
+
 @cache
-def _filler(template: str) -> Callable[[Mapping[str, Any], str, Pseudonym], str | None]:
+def _fillers(templates: tuple[str, ...]) -> tuple[_Fill, ...]:
+    return tuple(map(_filler, templates))
+
+
+@cache
+def _filler(template: str) -> _Fill:
     """Most templates name the relation and one field, and every event fills a dozen of them: those have a short way."""
     parts = _parts(template)
     if parts[1::2] == ("relation",):
@@ -217,10 +237,7 @@ def relation_of(event: Submission, department: str, look: Look) -> str | None:
 
 def keys_of(rule: Rule, event: Submission, department: str, relation: str, pseudonym: Pseudonym) -> list[str]:
     """Every key that `decide` may look at for this event of this relation."""
-    templates = (*rule.touches, *rule.guards, *rule.marks, *(n.key for n in rule.needs))
-    if not callable(rule.reads):
-        templates += rule.reads
-    keys = [k for t in templates if (k := key_from(t, event, relation, pseudonym)) is not None]
+    keys = _keys_from(rule.named, event, relation, pseudonym)
     if callable(rule.reads):
         keys.extend(rule.reads(event, relation))
     if relation != ORGANISATION:
@@ -255,11 +272,8 @@ def decide(
         if look(relation_key(relation)) is None:
             return _unknown_subject(event, department)
 
-    def keys(*templates: str) -> list[str]:
-        return [k for t in templates if (k := key_from(t, event, relation, pseudonym)) is not None]
-
     if on_arrival and event.expectedversion is not None:
-        for k in keys(*rule.touches, *rule.guards):
+        for k in _keys_from(rule.touches + rule.guards, event, relation, pseudonym):
             thing = look(k)
             if thing is not None and thing.version > event.expectedversion:
                 detail = (
@@ -267,7 +281,11 @@ def decide(
                     f"{event.expectedversion}; read it, and send your change with the new version under a new id"
                 )
                 return Reject("conflict", (FieldError("/expectedversion", detail),), conflict=thing.position)
-    missing = [(n, k) for n in rule.needs for k in keys(n.key) if not standing(look(k))]
+    missing = [
+        (n, k)
+        for n in rule.needs
+        if (k := key_from(n.key, event, relation, pseudonym)) is not None and not standing(look(k))
+    ]
     if missing:
         errors = tuple(
             FieldError(n.pointer, f"the book does not know this yet ({n.code}); it is kept, and accepted once it does")
@@ -275,7 +293,9 @@ def decide(
         )
         return Park(missing[0][0].code, tuple(k for _, k in missing), errors)
     if rule.once is not None:
-        for thing in filter(None, map(look, keys(rule.once))):
+        key = key_from(rule.once, event, relation, pseudonym)
+        thing = None if key is None else look(key)
+        if thing is not None:
             name = rule.once.rsplit("{", 1)[1].rstrip("}")
             where = "the institution" if relation == ORGANISATION else "this relation"
             detail = f"this id was used before in {where}; correct the earlier event, or send a new id"
@@ -289,13 +309,9 @@ def decide(
 def touched_by(rule: Rule, case: Case, pseudonym: Pseudonym) -> dict[str, Value]:
     """What an accepted event leaves behind for the judge of later ones: the things that it changes, with their new
     values. Also for an event as it is stored: rules look at no text and at no person, but by pseudonym."""
-    counted = [
-        k for t in (*rule.touches, *rule.marks) if (k := key_from(t, case.event, case.relation, pseudonym)) is not None
-    ]
-    touched: dict[str, Value] = {k: {} for k in counted}
-    touched.update(rule.values(case))
-    for k in counted:
-        touched[k] = {**touched[k], COUNT: standing(case.known(k)) + 1}
+    touched: dict[str, Value] = dict(rule.values(case))
+    for k in _keys_from(rule.touches + rule.marks, case.event, case.relation, pseudonym):
+        touched[k] = {**touched.get(k, {}), COUNT: standing(case.known(k)) + 1}
     return touched
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -123,6 +123,10 @@ class People:
         self.fresh = {}
 
 
+# Attributes that many events do not have.
+_OPTIONAL: Final = ("time", "dataschema", "actor", "correlationid", "causationid", "expectedversion")
+
+
 def content_of(sub: Submission) -> bytes:
     """What makes two events the same: RFC 8785 of type, subject, time, actor, visibility, expectedversion, data."""
     content: dict[str, Any] = {"type": sub.type, "subject": sub.subject, "data": sub.data}
@@ -157,13 +161,6 @@ def _sealed(sub: Submission, position: int, key: bytes, people: People) -> dict[
     return replaced(sub.event_type.model, sub.data, token)
 
 
-def _optional(sub: Submission) -> dict[str, Any]:
-    """The attributes that many events do not have."""
-    given = {"time": sub.time, "dataschema": sub.dataschema, "actor": sub.actor, "correlationid": sub.correlationid,
-             "causationid": sub.causationid, "expectedversion": sub.expectedversion}  # fmt: skip
-    return {name: value for name, value in given.items() if value is not None}
-
-
 def record(
     sub: Submission, *, department: str, relation: str, position: int, version: int, prev: bytes, now: datetime,
     recorded: str, key: bytes, mac: bytes, people: People, made: Mapping[str, str],
@@ -173,8 +170,12 @@ def record(
     attributes = {
         "specversion": "1.0", "id": sub.id, "source": sub.source, "type": sub.type, "subject": sub.subject,
         "datacontenttype": "application/json", "visibility": sub.visibility or "organisation",
-        "recordedtime": recorded, "department": department, "relation": relation, **made, **_optional(sub),
+        "recordedtime": recorded, "department": department, "relation": relation, **made,
     }  # fmt: skip
+    for name in _OPTIONAL:
+        value = getattr(sub, name)
+        if value is not None:
+            attributes[name] = value
     data = _form(sub, _sealed(sub, position, key, people))  # written once: hashed and stored are the same bytes
     leaf = entry_hash(attributes, data, position, version, prev)
     if sub.traceparent is not None:

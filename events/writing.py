@@ -14,7 +14,8 @@ from events.recording import Stored
 NEW_ENTRIES: Final = """
 e AS (INSERT INTO ledger.entry
         (position, relation, version, source, id, type, department, recorded_at, payload, prev, leaf)
-    SELECT p, relation, version, source, id, type, department, $13, payload, prev, leaf FROM unnest(
+    SELECT p, relation, version, coalesce(source, $4[1]), id, coalesce(type, $6[1]), coalesce(department, $7[1]), $13,
+           payload, prev, leaf FROM unnest(
         $1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[],
         $9::bytea[], $10::bytea[]) AS q(p, relation, version, source, id, type, department, payload, prev, leaf)),
 k AS (INSERT INTO ledger.event_key (position, key, content_mac)
@@ -28,12 +29,17 @@ def names_of(entries: Sequence[Stored]) -> list[Named]:
     return [(of_event(s.position), s.key) for s in entries]
 
 
+def _short(column: list[str]) -> list[str]:
+    """A column that says the same in every row, as most batches have it, only once: an array costs by its length."""
+    return column[:1] if column and column.count(column[0]) == len(column) else column
+
+
 def columns_of(entries: Sequence[Stored], keys: Sequence[bytes], recorded_at: Any) -> list[Any]:
     """The arguments of `NEW_ENTRIES`; `keys` are wrapped, `recorded_at` may be None where there are no entries."""
     e = entries
     return [
-        [s.position for s in e], [s.relation for s in e], [s.version for s in e], [s.source for s in e],
-        [s.id for s in e], [s.type for s in e], [s.department for s in e], [s.payload for s in e],
+        [s.position for s in e], [s.relation for s in e], [s.version for s in e], _short([s.source for s in e]),
+        [s.id for s in e], _short([s.type for s in e]), _short([s.department for s in e]), [s.payload for s in e],
         [s.prev for s in e], [s.leaf for s in e], list(keys), [s.content_mac for s in e], recorded_at,
     ]  # fmt: skip
 
