@@ -36,6 +36,17 @@ from services.supervise import Service, Supervisor, module_command, module_envir
 DEPARTMENT: Final = "zorgverkoop"
 
 
+class _Other(Service):
+    """One of our modules in a service's place."""
+
+    def __init__(self, name: str, log: Path, environment: Mapping[str, str], module: str) -> None:
+        super().__init__(name, log, environment)
+        self._module = module
+
+    async def start(self) -> None:
+        await self.launch(module_command(self._module), env=self._environment)
+
+
 @dataclass(slots=True)
 class Rig:
     """The servers of one benchmark. `department` is registered for everything; `engine` is the services' role."""
@@ -51,11 +62,12 @@ class Rig:
         return f"urn:nld:oin:{self.settings.institution}:systeem:{DEPARTMENT}"
 
     @asynccontextmanager
-    async def service(self, name: str, **changes: Any) -> AsyncGenerator[Service]:
-        """The service in a process of its own, ready; stopped as SIGTERM stops it."""
+    async def service(self, name: str, *, module: str | None = None, **changes: Any) -> AsyncGenerator[Service]:
+        """The service in a process of its own, ready; stopped as SIGTERM stops it. `module` runs in its place."""
         settings = self.settings.model_copy(update=changes)
         log = self.settings.data_dir / "logs" / f"{name}.log"
-        service = Service(name, log, as_environment(settings))
+        environment = as_environment(settings)
+        service = Service(name, log, environment) if module is None else _Other(name, log, environment, module)
         await service.start()
         try:
             await self._ready(service)
