@@ -167,7 +167,7 @@ def record(
 ) -> Stored:  # fmt: skip
     """The entry for an accepted submission at a position. `prev` is the relation's leaf hash before it,
     `recorded` the text of `now`, `made` the extension attributes that the book adds (`Accept.attributes`)."""
-    attributes = {
+    attributes: dict[str, Any] = {
         "specversion": "1.0", "id": sub.id, "source": sub.source, "type": sub.type, "subject": sub.subject,
         "datacontenttype": "application/json", "visibility": sub.visibility or "organisation",
         "recordedtime": recorded, "department": department, "relation": relation, **made,

@@ -84,10 +84,8 @@ class Verdict(msgspec.Struct, frozen=True):
         out: dict[str, Any] = {"id": self.id, "source": self.source, "verdict": self.verdict}
         if self.position is not None:
             out["sequence"] = f"{self.position:020d}"
-        for name, value in (
-            ("relation", self.relation), ("version", self.version), ("leaf_hash", self.leaf_hash),
-            ("survivor", self.survivor), ("problem", self.problem), ("retry_after_s", self.retry_after_s),
-        ):  # fmt: skip
+        for name in ("relation", "version", "leaf_hash", "survivor", "problem", "retry_after_s"):
+            value = getattr(self, name)
             if value is not None:
                 out[name] = value
         return out
