@@ -1,6 +1,6 @@
 """`make bench`: a table on standard output, `var/bench.json`, progress on standard error. Under ten minutes on 2 cores.
 
-python -m benchmarks [--full] [--only intake,catchup,rebuild,visible,tick,proof,questions,accesses] [--out FILE]
+python -m benchmarks [--full] [--only intake,catchup,rebuild,visible,tick,proof,questions,memory,accesses] [--out FILE]
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks import accesses, catchup, intake, proof, questions, rebuild, tick, visible
+from benchmarks import accesses, catchup, intake, memory, proof, questions, rebuild, tick, visible
 from benchmarks.filled import fill
 from benchmarks.load import Load, in_arrays, send_array
 from benchmarks.results import STDERR, Results
 from benchmarks.servers import Rig, book
 
-PARTS: Final = ("intake", "catchup", "rebuild", "visible", "tick")
+PARTS: Final = ("intake", "catchup", "rebuild", "visible", "tick", "proof")
 
 
 async def run(parts: Sequence[str], results: Results, *, full: bool) -> None:
@@ -53,6 +53,10 @@ async def run(parts: Sequence[str], results: Results, *, full: bool) -> None:
             if "questions" in parts:
                 STDERR.rule("questions")
                 await questions.measure(rig, results, filled)
+    if "memory" in parts:
+        STDERR.rule("memory")
+        async with book() as rig:
+            await memory.measure(rig, results, events=500_000 if full else 100_000)
     if "accesses" in parts:
         STDERR.rule("accesses")
         async with book() as rig:

@@ -96,6 +96,14 @@ class Rig:
             yield nc
 
     @asynccontextmanager
+    async def connect_operations(self) -> AsyncGenerator[Client]:
+        """A NATS connection that may make the stream anew."""
+        seed = self.settings.operations_nats_seed
+        assert seed is not None
+        async with _connection(self.settings.nats_url, nkeys_seed_str=seed.get_secret_value()) as nc:
+            yield nc
+
+    @asynccontextmanager
     async def connect_department(self) -> AsyncGenerator[Client]:
         """A NATS connection as a department has it: an account of its own, its own inbox."""
         entry = self.department.nats
