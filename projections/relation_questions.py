@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from events import ledger
 from events.recorded import local_date
 from projections.attention_sums import spent_by_all
 from projections.kin import ALL
@@ -51,8 +52,9 @@ async def gaps(
 ) -> Page:
     """Lines that ask for contact today and had none that qualifies in twelve months, by relation name and line.
 
-    An item: relation, relation_name, kind, tier, line, our_layer, their_layer, cadence, starts_on, last_on, owner. Who
-    does have contact with whom is in the matrix of a relation. Raises Invalid naming `/cursor` or `/limit`.
+    An item: relation, relation_name, kind, tier, line, our_layer, their_layer, cadence, starts_on, last_on, owner,
+    evidence (the position of what set the line). Who does have contact with whom is in the matrix of a relation. Raises
+    Invalid naming `/cursor` or `/limit`.
     """
     build = await live(conn, PROJECTION)
     relation, line, contact = (build.tables[name] for name in ("relation", "line", "contact"))
@@ -90,7 +92,7 @@ async def gaps(
         select(
             relation.c.relation, relation.c.name, relation.c.name_key, relation.c.kind, relation.c.tier,
             line.c.line, line.c.our_layer, line.c.their_layer, line.c.cadence, line.c.starts_on, line.c.owner,
-            last.c.held_on,
+            last.c.held_on, line.c.facts["set"][0].label("stamp"),
         )
         .select_from(line)
         .outerjoin(alias, _absorbed(alias, line.c.relation))
@@ -114,13 +116,16 @@ async def gaps(
         after = decode_cursor(_GAPS, cursor, (str, str, str))
         wanted = wanted.where(tuple_(relation.c.name_key, relation.c.relation, line.c.line) > tuple_(*after))
     found = (await conn.execute(wanted)).all()
+    set_by = [(r.stamp[2], r.stamp[3]) for r in found[:limit]]  # its source and id: see `Recorded.stamp`
+    positions = await ledger.positions_of(conn, set_by)
     items = [
         {
             "relation": r.relation, "relation_name": r.name, "kind": r.kind, "tier": r.tier, "line": r.line,
             "our_layer": r.our_layer, "their_layer": r.their_layer, "cadence": r.cadence,
             "starts_on": r.starts_on.isoformat(), "last_on": r.held_on and r.held_on.isoformat(), "owner": r.owner,
+            "evidence": [positions[by]] if by in positions else [],
         }
-        for r in found[:limit]
+        for r, by in zip(found, set_by, strict=False)
     ]  # fmt: skip
     more = len(found) > limit
     end = found[limit - 1] if more else None

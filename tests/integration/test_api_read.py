@@ -224,7 +224,11 @@ async def answers_questions(book: Book, token: str) -> None:
     overdue = found(await book.get("/v1/questions/1"))
     assert {one["relation"] for one in overdue["items"]} == {MINE, THEIRS}
     assert {one["owner"] for one in overdue["items"]} == {"e-12", "e-77"}
-    assert [g["relation"] for g in found(await book.get("/v1/questions/2"))["items"]] == [THEIRS]
+    (gap,) = found(await book.get("/v1/questions/2"))["items"]
+    (line_set,) = [
+        e for e in found(await book.get(f"/v1/relations/{THEIRS}/history"))["items"] if "line_set" in e["type"]
+    ]
+    assert (gap["relation"], gap["evidence"]) == (THEIRS, [line_set["position"]])
     third = found(await book.get("/v1/questions/3?relation=gemeentecode:0518&knownAt=9"))
     assert third["items"][0]["position"] == 1
     attention = found(await book.get("/v1/questions/6"))["items"]
