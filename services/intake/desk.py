@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 MOST_BYTES: Final = 64 * 1024
 _RETRY_S: Final = 0.5
+_TOLD: Final = 50
 _GATHER_S: Final = 0.005
 _ENOUGH: Final = 32
 _ANSWER_WITHIN_S: Final = 10.0
@@ -84,7 +85,17 @@ def _refused(
         value = attributes.get(name)
         return value[:512].replace("\x00", "") if isinstance(value, str) else None
 
-    return Arrival(department.name, raw, None, Reject(code, tuple(errors)), text("source"), text("id"), text("type"))
+    refusal = Reject(code, _tellable(errors))
+    return Arrival(department.name, raw, None, refusal, text("source"), text("id"), text("type"))
+
+
+def _tellable(errors: Sequence[FieldError]) -> tuple[FieldError, ...]:
+    """What is wrong, as it can be kept and sent: a member's own name may hold NUL, which PostgreSQL takes in no text,
+    and an event of 64 KiB may be wrong in 10,000 places, which would be more than NATS carries."""
+    told = [FieldError(e.pointer.replace("\x00", "\ufffd"), e.detail.replace("\x00", "\ufffd")) for e in errors[:_TOLD]]
+    if len(errors) > _TOLD:
+        told.append(FieldError("", f"and {len(errors) - _TOLD} more"))
+    return tuple(told)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"`(tests/[a-z_/]+\.py)(?:::(test_[a-z_0-9]+))?`", TEXT)))
-# What can open a connection of its own to an address that it is given, and why it is there.
+# What can open a connection of its own to an address that it is given, and why it is there. What is new here also goes
+# into "Where the book itself goes": from which setting its address comes, never from an event or a request.
 GOING_OUT: Final = {
     "services/alerts/mailing.py": "the mail server of the settings",
     "services/cli/instance.py": "the command line's own book",
