@@ -14,6 +14,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -97,6 +98,20 @@ class Settings(BaseSettings):
     notary_name: str = Field(default="relatieboek/notary", pattern=r"^[^\s+]{1,100}$")
     notary_every_s: float = Field(default=60.0, gt=0)
     checkpoints: Path | None = None  # the file of what was signed; without it <data_dir>/checkpoints
+
+    # Sign-in elsewhere (OpenID Connect), for the api only; without an issuer people sign in with accounts of the book.
+    oidc_issuer: str = ""  # as the provider writes itself
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr | None = None  # none: a public client, PKCE alone
+    oidc_redirect_url: str = ""  # <public address>/sign-in/return
+    oidc_audience: str = ""  # of access tokens (JWT) that /v1 takes; none: it takes none
+    oidc_scope: str = "openid profile"
+    oidc_name_claim: str = "preferred_username"  # a claim, or a path as realm_access.roles
+    oidc_roles_claim: str = "roles"
+    oidc_teams_claim: str = "teams"
+    oidc_department_claim: str = "department"
+    oidc_employee_claim: str = "employee"
+    oidc_mapping: Path | None = None  # TOML: [roles] and [teams], value = […]; none: values mean themselves
 
     # The access log (NEN 7513).
     access_log_months: int = Field(default=60, ge=12, le=1_200)  # kept; older whole months are pruned
@@ -199,6 +214,19 @@ class Settings(BaseSettings):
     def _pair(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("RELATIEBOEK_TLS_CERT and RELATIEBOEK_TLS_KEY go together")
+        return self
+
+    @model_validator(mode="after")
+    def _provider(self) -> Self:
+        if not self.oidc_issuer:
+            return self
+        for name in ("oidc_issuer", "oidc_redirect_url"):
+            url = urlsplit(str(getattr(self, name)))
+            loopback = url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost", "::1"}
+            if not url.hostname or (url.scheme != "https" and not loopback):
+                raise ValueError(f"RELATIEBOEK_{name.upper()} must be an https address")
+        if not self.oidc_client_id or self.oidc_audience == self.oidc_client_id:
+            raise ValueError("RELATIEBOEK_OIDC_CLIENT_ID is needed, and RELATIEBOEK_OIDC_AUDIENCE is another name")
         return self
 
     @property

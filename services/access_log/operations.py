@@ -33,6 +33,8 @@ OPEN: Final[Mapping[str, str]] = {
     "show_accesses": "the form to sign in",
     "sign_in": "whether a token works",
     "sign_out": "nothing",
+    "sign_in_elsewhere": "an address of the institution's provider",
+    "return_from_elsewhere": "whether the provider's answer can be believed",
 }
 
 # A header in which a program says on whose behalf it asks.

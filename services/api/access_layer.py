@@ -36,7 +36,7 @@ CLI_AGENT: Final = "relatieboek-cli"
 _CLAIM: Final = re.compile(r"[A-Za-z0-9._:@-]{1,80}")
 _TEAM: Final = re.compile(r"[A-Za-z0-9._:/@-]{1,64}")
 _METHODS: Final[Mapping[str, Action]] = {"GET": "R", "HEAD": "R", "DELETE": "D"}
-_SESSION: Final = frozenset({"sign_in", "sign_out"})
+_SESSION: Final = frozenset({"sign_in", "sign_out", "return_from_elsewhere"})
 
 
 class NobodyKnown(Exception):

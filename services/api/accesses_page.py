@@ -16,7 +16,7 @@ from projections.store import live
 from services.access_log.reading import accesses, kin_of
 from services.api.asking import HasParts, relation_named
 from services.api.html import language_of, render
-from services.api.page import WITHIN_S, signed_in
+from services.api.page import WITHIN_S, sign_in_form, signed_in
 from services.api.parts import Parts
 from services.api.permits import permitted
 
@@ -33,7 +33,7 @@ async def show_accesses(id: str, request: Request, parts: HasParts) -> Response:
         async with asyncio.timeout(WITHIN_S):
             viewer = await signed_in(request, parts)
             if viewer is None:
-                return render(request, language, "sign-in.html")
+                return sign_in_form(request, parts, language)
             if permitted(viewer, "listRelationAccesses") is None:
                 raise NotFound("No role of this viewer reads the access log.")
             shown = await _gather(parts, id, request.query_params.get("cursor"))

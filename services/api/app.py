@@ -16,6 +16,7 @@ from services.api.parts import Parts
 from services.api.site import build
 from services.api.waits import Waits
 from services.bus import NatsBus
+from services.identity.oidc import Oidc
 from services.keys import privacy_of
 from services.listen import listening
 from services.settings import Settings
@@ -43,6 +44,7 @@ async def serving(context: Context) -> AsyncGenerator[None]:
         waits=waits,
         calendar=WorkingCalendar(good_friday_free=settings.good_friday_free),
         registry=context.registry,
+        oidc=Oidc(settings) if settings.oidc_issuer else None,
     )
     await hub.listen(bus)
     await waits.listen(bus)

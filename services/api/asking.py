@@ -106,7 +106,10 @@ async def known_now(
     """Who has this token, or else this session, at this moment; None: nobody (any longer). `touch`: the session is
     used."""
     if credentials is not None:
-        return await parts.access.identify(credentials.credentials)
+        token = credentials.credentials
+        if parts.oidc is not None and parts.oidc.may_know(token):
+            return await parts.oidc.viewer_of(parts.engine, token)
+        return await parts.access.identify(token)
     return await sessions.viewer_of(parts.engine, session_id(request), touch=touch)
 
 

@@ -60,7 +60,7 @@ async def show(request: Request, parts: HasParts) -> Response:
         async with asyncio.timeout(WITHIN_S):
             viewer = await signed_in(request, parts)
             if viewer is None:
-                return _sign_in_form(request, parts, language)
+                return sign_in_form(request, parts, language)
             shown = await _gather(parts, viewer, language, request.query_params.get("team"))
     except (SQLAlchemyError, OSError, TimeoutError, Unavailable):
         return render(request, language, "out.html", status_code=503)
@@ -85,7 +85,7 @@ async def sign_in(request: Request, parts: HasParts) -> Response:
         try:
             login = await accounts.sign_in(parts.engine, form["name"], form.get("password", ""), address_of(request))
         except Refused as refused:
-            return _sign_in_form(request, parts, language, refused.code, answer_to(refused))
+            return sign_in_form(request, parts, language, refused.code, answer_to(refused))
         error = "wrong_password"
     else:
         token = form.get("token", "").strip()
@@ -93,7 +93,7 @@ async def sign_in(request: Request, parts: HasParts) -> Response:
         login = sessions.of_viewer(known, token) if isinstance(known, Viewer) else None
         error = "department_token" if isinstance(known, Publisher) else "wrong_token"
     if login is None:
-        return _sign_in_form(request, parts, language, error)
+        return sign_in_form(request, parts, language, error)
     response = RedirectResponse(home(language), status_code=303)
     await begin_session(request, response, parts.engine, login)
     return response
@@ -123,12 +123,13 @@ async def _form(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in fields.items()}
 
 
-def _sign_in_form(
+def sign_in_form(
     request: Request, parts: Parts, language: Language, error: str | None = None, answer: Answer | None = None
 ) -> Response:
     """The form, with the word for what was wrong; `answer` when that is more than a wrong word."""
     status_code = answer.status if answer is not None else 401 if error is not None else 200
-    response = render(request, language, "sign-in.html", status_code=status_code, error=error)
+    elsewhere = parts.oidc is not None
+    response = render(request, language, "sign-in.html", status_code=status_code, error=error, elsewhere=elsewhere)
     response.headers.update(answer.headers if answer is not None else {})
     return response
 

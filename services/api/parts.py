@@ -20,6 +20,7 @@ from services.api.live import Hub
 from services.api.waits import Waits
 from services.bus import Bus
 from services.fair import Room
+from services.identity.oidc import Oidc
 from services.settings import Settings
 
 # Bodies that publishers have under way, in all: 16 of the largest, of which one department alone may have eight.
@@ -38,6 +39,7 @@ class Parts:
     waits: Waits
     calendar: WorkingCalendar
     registry: CollectorRegistry
+    oidc: Oidc | None = None
     bodies: Room = field(default_factory=lambda: Room(_MOST_BODY_BYTES))
 
     @property

@@ -19,7 +19,19 @@ from projections.viewer import Role, Viewer
 
 # Anybody: health, documents, and the way in and out.
 OPEN: Final = frozenset(
-    {"openapi", "asyncapi_document", "alive", "ready", "show", "show_page", "show_accesses", "sign_in", "sign_out"}
+    {
+        "openapi",
+        "asyncapi_document",
+        "alive",
+        "ready",
+        "show",
+        "show_page",
+        "show_accesses",
+        "sign_in",
+        "sign_out",
+        "sign_in_elsewhere",
+        "return_from_elsewhere",
+    }
 )
 # Departments, with their token.
 PUBLISHING: Final = frozenset({"publishEvents", "findVerdict"})

@@ -20,7 +20,7 @@ from projections.timeline_queries import relation_page
 from projections.viewer import Viewer
 from services.api.asking import HasParts, relation_named
 from services.api.html import language_of, render
-from services.api.page import WITHIN_S, signed_in
+from services.api.page import WITHIN_S, sign_in_form, signed_in
 from services.api.parts import Parts
 from services.api.permits import permitted
 from services.api.words import Language
@@ -43,7 +43,7 @@ async def show_page(id: str, request: Request, parts: HasParts) -> Response:
         async with asyncio.timeout(WITHIN_S):
             viewer = await signed_in(request, parts)
             if viewer is None:
-                return render(request, language, "sign-in.html")
+                return sign_in_form(request, parts, language)
             shown = await _gather(parts, viewer, language, id, request.query_params.get("cursor"))
     except (NotFound, Invalid):
         return render(request, language, "gone.html", status_code=404, viewer=viewer)

@@ -17,12 +17,14 @@ CSRF_HEADER: Final = "X-CSRF-Token"
 CSRF_FIELD: Final = "csrf"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _COOKIE: Final = "relatieboek_session"
+_FLOW: Final = "relatieboek_flow"
+_FLOW_S: Final = 600
 _HOST: Final = "__Host-"  # a browser takes such a cookie over TLS only, for this host only, and no subdomain sets it
 
 
 def session_id(request: Request) -> str:
     """The value of the session's cookie, or nothing."""
-    return request.cookies.get(_cookie(request), "")
+    return request.cookies.get(_named(request, _COOKIE), "")
 
 
 async def begin_session(request: Request, response: Response, engine: AsyncEngine, login: Login) -> None:
@@ -31,8 +33,27 @@ async def begin_session(request: Request, response: Response, engine: AsyncEngin
     id_ = await sessions.begin(engine, login, instead_of=session_id(request))
     request.state.identity = await sessions.viewer_of(engine, id_)
     response.set_cookie(
-        _cookie(request), id_, max_age=int(sessions.LIFETIME.total_seconds()), path="/", httponly=True,
+        _named(request, _COOKIE), id_, max_age=int(sessions.LIFETIME.total_seconds()), path="/", httponly=True,
         samesite="strict", secure=_encrypted(request),
+    )  # fmt: skip
+
+
+def flow_state(request: Request) -> str:
+    """The state of the sign-in elsewhere that this browser began, or nothing."""
+    return request.cookies.get(_named(request, _FLOW), "")
+
+
+def set_flow(request: Request, response: Response, state: str) -> None:
+    """Lax, since the browser comes back from another site."""
+    response.set_cookie(
+        _named(request, _FLOW), state, max_age=_FLOW_S, path="/", httponly=True, samesite="lax",
+        secure=_encrypted(request),
+    )  # fmt: skip
+
+
+def drop_flow(request: Request, response: Response) -> None:
+    response.delete_cookie(
+        _named(request, _FLOW), path="/", httponly=True, samesite="lax", secure=_encrypted(request)
     )  # fmt: skip
 
 
@@ -42,7 +63,9 @@ def address_of(request: Request) -> str:
 
 
 def drop_session(request: Request, response: Response) -> None:
-    response.delete_cookie(_cookie(request), path="/", httponly=True, samesite="strict", secure=_encrypted(request))
+    response.delete_cookie(
+        _named(request, _COOKIE), path="/", httponly=True, samesite="strict", secure=_encrypted(request)
+    )
 
 
 def from_here(request: Request) -> None:
@@ -67,5 +90,5 @@ def _encrypted(request: Request) -> bool:
     return request.url.scheme == "https"
 
 
-def _cookie(request: Request) -> str:
-    return _HOST + _COOKIE if _encrypted(request) else _COOKIE
+def _named(request: Request, cookie: str) -> str:
+    return _HOST + cookie if _encrypted(request) else cookie

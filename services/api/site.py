@@ -31,6 +31,7 @@ from services.api import (
     questions,
     relation_page,
     relations,
+    sign_in_elsewhere,
     teams,
 )
 from services.api.access_layer import AccessLog
@@ -65,7 +66,7 @@ ROUTERS: Final = (
     publish.router, relations.router, plans.router, insight.router, teams.router, alerts.router, loops.router,
     insight_questions.router,
     questions.router, accesses.router, operations.v1, _documents,
-    operations.router, page.router, relation_page.router, accesses_page.router,
+    operations.router, page.router, relation_page.router, sign_in_elsewhere.router, accesses_page.router,
 )  # fmt: skip
 
 
