@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
@@ -342,5 +342,5 @@ def _text(claims: Mapping[str, Any], path: str) -> str | None:
 
 def _texts(claims: Mapping[str, Any], path: str) -> list[str]:
     found = _at(claims, path)
-    listed: Any = found if isinstance(found, list) else [found]
+    listed = cast("list[Any]", found) if isinstance(found, list) else [found]
     return [one for one in listed if isinstance(one, str) and 0 < len(one) <= _MAX_TEXT]
