@@ -20,6 +20,7 @@ GOING_OUT: Final = {
     "services/cli/failing.py": "only the names of httpx's errors",
     "services/connections.py": "looks whether NATS of the settings listens",
     "services/embedded/nats.py": "looks whether the embedded server greets",
+    "services/identity/oidc.py": "the provider of the settings, and the addresses that it gives of itself",
 }
 _LIBRARIES: Final = {"httpx", "requests", "aiohttp", "urllib.request", "http.client", "aiosmtplib", "smtplib", "ftplib",
                      "authlib", "telnetlib", "xmlrpc"}  # fmt: skip
