@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import orjson
 
+from events import erasing
 from events.book import (
     LINKING,
     Accept,
@@ -33,11 +34,11 @@ from events.book import (
 )  # fmt: skip
 from events.catalog import Submission, check
 from events.clock import system_now
-from events.errors import FieldError
+from events.errors import FieldError, KeyMissing
 from events.identity import relation_key
 from events.keys import KEPT, Named, of_event, of_person
 from events.postgres import Connection, connect
-from events.privacy import Privacy, content_mac, new_event_key, seal, unseal
+from events.privacy import REF, Privacy, content_mac, new_event_key, seal, unseal
 from events.proof import GENESIS
 from events.recorded import decode, iso
 from events.recording import People, Stored, content_of, record
@@ -57,7 +58,9 @@ _JUDGE_AT_ONCE: Final = 50
 
 _Judged = TypeVar("_Judged")
 
-_HEAD = "SELECT position, recorded_at, clock_at, parked FROM ledger.head FOR UPDATE"
+_HEAD = "SELECT position, recorded_at, clock_at, parked, erasures FROM ledger.head FOR UPDATE"
+_ERASED = "SELECT lookup FROM ledger.person_key WHERE erased_by > 0 AND lookup IS NOT NULL"
+_HELD = "SELECT ref FROM ledger.hold WHERE ref = ANY($1::text[]) AND released_at IS NULL"
 _LOOK = """
 SELECT 'entry' AS what, e.source AS a, e.id AS b, e.position AS n, e.version AS m, e.leaf AS x, k.content_mac AS y,
        e.relation AS c, k.key AS z
@@ -70,7 +73,7 @@ UNION ALL
 SELECT 'thing', t.key, '', t.version, t.position, NULL, NULL, t.value::text, NULL
   FROM unnest($3::text[]) AS q(key) JOIN ledger.thing t USING (key)
 UNION ALL
-SELECT 'person', p.ref, '', 0, 0, p.lookup, p.key, '', NULL
+SELECT 'person', p.ref, '', p.erased_by, 0, p.lookup, p.key, '', NULL
   FROM unnest($4::bytea[]) AS q(lookup) JOIN ledger.person_key p USING (lookup)
 UNION ALL
 SELECT 'chain', c.relation, coalesce(c.absorbed_by, ''), c.version, 0, c.leaf, NULL, '', NULL
@@ -186,6 +189,8 @@ class _Batch:
     seen: dict[tuple[str, str], tuple[Verdict, bytes | None, bytes | None]] = field(
         default_factory=dict[tuple[str, str], tuple[Verdict, bytes | None, bytes | None]]
     )
+    works: list[erasing.Work] = field(default_factory=list[erasing.Work])
+    held: set[str] = field(default_factory=set[str])
     counts: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
 
     def look(self, key: str) -> Thing | None:
@@ -220,6 +225,7 @@ class Ledger:
         self._conn: Connection | None = None
         self._identifiers: dict[str, Thing] = {}
         self._people = People(privacy)
+        self._erasures: int | None = None  # the head's counter when `People.erased` was read
 
     async def close(self) -> None:
         if self._conn is not None:
@@ -233,24 +239,31 @@ class Ledger:
             self._conn = await connect(self._dsn, settings)
         return self._conn
 
-    async def append(self, arrivals: Sequence[Arrival]) -> Appended:
+    async def append(self, arrivals: Sequence[Arrival], *, heed_holds: bool = True) -> Appended:
         """Judges the arrivals in order and makes what it decides durable, all or nothing.
 
         Parked events that earlier batches made ready are judged first. Raises asyncpg's errors and OSError when
         PostgreSQL is out; then nothing of the batch was stored, or all of it: sent again it answers `duplicate`.
+        `heed_holds` is off only where an erasure of before is put in force again.
         """
         conn = await self._connection()
         try:
             async with conn.transaction():
-                done, people = await self._transact(conn, arrivals)
+                done, people = await self._transact(conn, arrivals, heed_holds)
         except BaseException:
             self._people.forget()
+            self._erasures = None
             raise
         self._people.keep(people)
         return done
 
-    async def _transact(self, conn: Connection, arrivals: Sequence[Arrival]) -> tuple[Appended, Mapping[bytes, Any]]:
+    async def _transact(
+        self, conn: Connection, arrivals: Sequence[Arrival], heed_holds: bool
+    ) -> tuple[Appended, Mapping[bytes, Any]]:
         row = await conn.fetchrow(_HEAD)
+        if row["erasures"] != self._erasures:
+            self._people.now_erased([bytes(r["lookup"]) for r in await conn.fetch(_ERASED)])
+            self._erasures = row["erasures"]
         now: datetime = row["clock_at"] or system_now()
         now = max(now, row["recorded_at"] or now).astimezone(UTC)
         batch = _Batch(now=now, recorded=iso(now), position=row["position"])
@@ -258,6 +271,9 @@ class Ledger:
         keys = await self._privacy.keys.unwrap([(KEPT, r["key"]) for r in ready])
         waiting = [(r, _reopen(r, key)) for r, key in zip(ready, keys, strict=True)]
         await self._load(conn, batch, [a for _, a in waiting] + list(arrivals))
+        if heed_holds:
+            asked = [ref for a in arrivals if a.submission and (ref := self._to_erase(a.submission))]
+            batch.held = {r["ref"] for r in await conn.fetch(_HELD, asked)} if asked else set()
 
         released: list[tuple[str, Verdict]] = []
         for parked, arrival in waiting:
@@ -377,7 +393,7 @@ class Ledger:
                 if r["b"] and r["a"] not in batch.absorbed:
                     absorbed.append(r["a"])
             elif what == "person":
-                locked.append(((of_person(r["a"]), r["y"]), r))
+                locked += _person(r)
             elif r["z"] is None:
                 batch.seen[(r["a"], r["b"])] = (_first(r), None, None)
             else:
@@ -424,7 +440,18 @@ class Ledger:
             return self._park(batch, arrival, sub, decision, content)
         return self._reject(batch, arrival, decision)
 
+    def _to_erase(self, sub: Submission) -> str | None:
+        """The reference of the person whom this event erases."""
+        if sub.event_type.kind != erasing.PERSON_ERASED:
+            return None
+        named: str = sub.data["person"]
+        return named if named.startswith(REF) else self._people.of("person", named).ref
+
     def _decide(self, batch: _Batch, arrival: Arrival, sub: Submission, *, on_arrival: bool) -> Decision:
+        if pointers := self._people.names_erased(sub):
+            return Reject("erased_person", tuple(FieldError(p, erasing.DETAIL) for p in pointers))
+        if batch.held and self._to_erase(sub) in batch.held:
+            return Reject("on_hold", (FieldError("/data/person", "a legal hold forbids to erase this person now"),))
         rule = RULES[sub.event_type.kind]
         look = batch.look
         pseudonym = self._people.pseudonym
@@ -455,6 +482,11 @@ class Ledger:
             mac=content_mac(key, content), people=self._people, made=decision.attributes,
         )  # fmt: skip
         batch.entries.append(stored)
+        work = erasing.work_of(sub.event_type.kind, sub.data, stored.position, self._to_erase(sub))
+        if work is not None:
+            batch.works.append(work)
+            if work.ref is not None:
+                self._people.erase(work.ref)
         batch.chains[decision.relation] = (stored.version, stored.leaf)
         for k, value in decision.touched.items():
             batch.things[k] = Thing(value, stored.version, stored.position)
@@ -502,8 +534,11 @@ class Ledger:
         if arrival.department == _OWN and decision.code == "conflict":
             # The book's own services lost a race and evaluate again: nothing to keep, nothing to count.
             return Verdict("rejected", id_, source, problem=document)
-        patient = decision.code == "patient_data"
-        key = None if patient else new_event_key()
+        # What may not be kept: data of a patient, and of somebody who was erased.
+        names = decision.code in ("patient_data", "erased_person") or (
+            bool(self._people.erased) and erasing.names(self._privacy, arrival.raw, self._people.erased)
+        )
+        key = None if names else new_event_key()
         sealed = None if key is None else seal(key, arrival.raw, b"rejected")
         batch.rejected.append(
             (arrival.department, source, id_, type_, decision.code, document, system_now(), sealed, key)
@@ -551,6 +586,8 @@ class Ledger:
             await conn.execute(_APPEND, *_columns(batch, rest, keys[: len(rest)]), *_tally(batch))
         elif batch.counts:
             await conn.execute(_TALLY, *_tally(batch))
+        if batch.works:
+            await erasing.begin(conn, batch.works)
         if batch.merges:
             await conn.execute(_ABSORB, list(batch.merges), list(batch.merges.values()))
         if batch.parked:
@@ -594,6 +631,13 @@ def _reopen(row: Any, key: bytes) -> Arrival:
     """A parked event as it came. It was valid then, and the contracts only ever widen."""
     raw = unseal(key, row["sealed"], b"parked")
     return Arrival(row["department"], raw, check(orjson.loads(raw)))
+
+
+def _person(row: Any) -> list[tuple[Named, Any]]:
+    """The locked key of a person, with its row; none of somebody who was erased."""
+    if row["y"] is None and row["n"] is None:
+        raise KeyMissing(row["a"])
+    return [] if row["y"] is None else [((of_person(row["a"]), row["y"]), row)]
 
 
 def _first(row: Any) -> Verdict:

@@ -27,6 +27,7 @@ from events.contracts import (
     plan,
     programme,
     relation,
+    retention,
     satisfaction,
     schedule,
     team,
@@ -56,6 +57,7 @@ _FAMILIES: Final = {
     "commitment": commitment.MODELS,
     "alert": alert.MODELS,
     "person": person.MODELS,
+    "retention": retention.MODELS,
     "employee": employee.MODELS,
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -55,7 +55,8 @@ class _New:
 class People:
     """References and keys of the people that events name. A reference, once made, stands for ever.
 
-    References made in a transaction are `fresh` until it commits; a failed transaction forgets them.
+    References made in a transaction are `fresh` until it commits; a failed transaction forgets them. `erased` are the
+    lookups of those who were erased: an event that names one of them is refused.
     """
 
     def __init__(self, privacy: Privacy, most: int = 100_000) -> None:
@@ -64,6 +65,7 @@ class People:
         self._known: dict[bytes, Person] = {}
         self._lookups: dict[tuple[Kind, str], bytes] = {}
         self.fresh: dict[bytes, _New] = {}
+        self.erased: set[bytes] = set()
 
     def _lookup(self, kind: Kind, id_: str) -> bytes:
         found = self._lookups.get((kind, id_))
@@ -88,6 +90,34 @@ class People:
                 if lookup not in self._known:
                     wanted.add(lookup)
         return list(wanted)
+
+    def now_erased(self, lookups: Iterable[bytes]) -> None:
+        """Everybody who is erased; the others are looked up again, since what is known of them may be of before."""
+        self.erased = set(lookups)
+        self._known.clear()
+
+    def erase(self, ref: str) -> None:
+        """In the transaction that erases this person: whatever comes later in it may not name them."""
+        for lookup in [k for k, p in self._known.items() if p.ref == ref]:
+            del self._known[lookup]
+            self.erased.add(lookup)
+        self.erased.update(k for k, n in self.fresh.items() if n.person.ref == ref)
+
+    def names_erased(self, sub: Submission) -> list[str]:
+        """JSON pointers of the fields that name somebody who was erased."""
+        if not self.erased:
+            return []
+        found: list[str] = []
+
+        def note(mark: Mark, value: str, pointer: str) -> str:
+            kind: Kind | None = "person" if mark.kind == "person" else "employee" if mark.kind == "employee" else None
+            if kind is not None and not value.startswith(REF) and self._lookup(kind, value) in self.erased:
+                found.append(pointer)
+            return value
+
+        if any(self._lookup(kind, id_) in self.erased for id_, kind in people_in(sub.event_type.model, sub.data)):
+            replaced(sub.event_type.model, sub.data, note)
+        return found
 
     def found(self, lookup: bytes, ref: str, key: bytes) -> None:
         self._known[bytes(lookup)] = Person(ref, key)

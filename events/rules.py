@@ -128,6 +128,7 @@ RULES: Final[dict[str, Rule]] = {
     "knowledge.position_measured": Rule(touches=("position:{relation}:{year}",)),
     "matrix.link_assessed": Rule(touches=("link:{relation}:{#ours}:{#theirs}",)),
     "person.erased": Rule(touches=("person:{#person}",)),
+    "retention.applied": Rule(touches=("retention:{family}",)),
     "employee.left": Rule(touches=("employee:{#employee}",)),
     **PLANNING,
     **SURVEYING,

@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import (
     BigInteger,
     Column,
+    Date,
     DateTime,
     Index,
     LargeBinary,
@@ -24,6 +25,9 @@ metadata = MetaData(schema="ledger")
 # What an index of the ledger finds: which relations are one.
 MERGED: Final = "nl.relatieboek.relation.merged.v1"
 UNMERGED: Final = "nl.relatieboek.relation.unmerged.v1"
+# And another: what is to be erased.
+ERASED: Final = "nl.relatieboek.person.erased.v1"
+RETENTION: Final = "nl.relatieboek.retention.applied.v1"
 
 _instant = DateTime(timezone=True)
 
@@ -44,6 +48,7 @@ entry = Table(
     UniqueConstraint("source", "id", name="entry_source_id"),
     UniqueConstraint("relation", "version", name="entry_relation_version"),
     Index("entry_merges", "position", postgresql_where=text(f"type IN ('{MERGED}', '{UNMERGED}')")),
+    Index("entry_erasures", "position", postgresql_where=text(f"type IN ('{ERASED}', '{RETENTION}')")),
 )
 
 chain = Table(
@@ -86,6 +91,30 @@ person_key = Table(
     Column("key", LargeBinary, comment="wrapped; null once erased"),
     Column("sealed_id", LargeBinary, comment="the id as sent, under the person's key; null once erased"),
     Column("erased_by", BigInteger, comment="tombstone: position of person.erased; 0: it went with a database"),
+)
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False, comment="of the event that asks for it"),
+    Column("ref", Text, comment="the person whose texts go"),
+    Column("family", Text, comment="or the family whose texts go"),
+    Column("before_on", Date, comment="when they happened before this day"),
+    Column("scanned_to", BigInteger, nullable=False, server_default=text("0")),
+    Column("keys", BigInteger, nullable=False, server_default=text("0"), comment="how many keys of texts went"),
+    Column("done_at", _instant),
+    Index("erasure_waiting", "position", postgresql_where=text("done_at IS NULL")),
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("hold_id", BigInteger, primary_key=True, autoincrement=True),
+    Column("ref", Text, nullable=False, comment="who may not be erased"),
+    Column("sealed_reason", LargeBinary, nullable=False, comment="why, under the person's key"),
+    Column("placed_at", _instant, nullable=False),
+    Column("released_at", _instant),
+    Index("hold_ref", "ref", postgresql_where=text("released_at IS NULL")),
 )
 
 parked = Table(
@@ -144,6 +173,7 @@ head = Table(
     Column("clock_from", _instant, comment="the instant that the trial was started with"),
     Column("stream_created", Text, comment="identity of the stream: its creation instant"),
     Column("parked", BigInteger, nullable=False, server_default=text("0"), comment="how many events are parked"),
+    Column("erasures", BigInteger, nullable=False, server_default=text("0"), comment="tells every intake of a new one"),
 )
 
 tally = Table(

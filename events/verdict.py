@@ -26,6 +26,8 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "content_conflict": (409, "Same source and id, other content"),
     "identifier_taken": (409, "The identifier belongs to another relation"),
     "id_taken": (409, "The id is in use"),
+    "erased_person": (400, "About a person who was erased"),
+    "on_hold": (409, "A legal hold forbids it"),
     "expired": (400, "What it waited for never came"),
     "not_found": (404, "Not found"),
     "busy": (429, "Busy"),

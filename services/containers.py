@@ -21,7 +21,7 @@ from projections.registry import PROJECTIONS
 from services.connections import make_engine
 from services.embedded import credentials
 from services.embedded.datadir import write_atomically
-from services.embedded.nats import Keys, new_seed, public_key, render_config
+from services.embedded.nats import Keys, new_seed, new_store_key, public_key, render_config
 from services.embedded.registration import department_keys, ensure_viewers
 from services.migrate import migrate as upgrade
 from services.settings import Settings, load
@@ -31,10 +31,12 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 # Below the size of the volume: then a full disk is a clean error, not time-outs that only a restart cures.
 _MOST_BYTES: Final = 50 * 1024**3
+_STORE_KEY: Final = "$RELATIEBOEK_NATS_STORE_KEY"
 _SECRETS: Final = {
     "POSTGRES_PASSWORD": lambda: secrets.token_urlsafe(32),
     "RELATIEBOEK_SERVICE_PASSWORD": lambda: secrets.token_urlsafe(32),
     "RELATIEBOEK_LOOKUP_KEY": lambda: secrets.token_hex(32),
+    "RELATIEBOEK_NATS_STORE_KEY": new_store_key,
     "RELATIEBOEK_KEY_RING": lambda: Ring.fresh().text(),
     "RELATIEBOEK_NOTARY_KEY": lambda: secrets.token_hex(32),
     "RELATIEBOEK_NATS_SEED": new_seed,
@@ -67,10 +69,12 @@ def configuration(
         cluster = {"name": "relatieboek", "listen": "0.0.0.0:6222", "routes": known}
         if between:
             cluster["tls"] = between
-    return render_config(
+    text = render_config(
         keys, departments, store_dir="/data/jetstream", max_file=_MOST_BYTES, host="0.0.0.0",  # noqa: S104  in a container
         cluster=cluster, server_name=f"nats-{server}", tls=clients,
     )  # fmt: skip
+    # A variable is no string: the server takes it from its environment, so that this file holds no secret.
+    return text.replace(f'"{_STORE_KEY}"', _STORE_KEY)
 
 
 @app.command()
@@ -82,7 +86,7 @@ def new(directory: Path = Path(), servers: Servers = 1, routes: Routes = "", tls
     text = fill((directory / ".env.example").read_text())
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
     seeds = (values[f"RELATIEBOEK_{name}NATS_SEED"] for name in ("", "RELAY_", "OPERATIONS_"))
-    keys = Keys(*(public_key(seed) for seed in seeds))
+    keys = Keys(*(public_key(seed) for seed in seeds), store=_STORE_KEY)
     target.mkdir(parents=True, exist_ok=True)
     for server in range(1, servers + 1):
         name = "nats.conf" if servers == 1 else f"nats-{server}.conf"
@@ -112,7 +116,7 @@ def _keys(settings: Settings) -> Keys:
     seeds = (settings.nats_seed, settings.relay_nats_seed, settings.operations_nats_seed)
     if any(seed is None for seed in seeds):
         raise SetupError("RELATIEBOEK_NATS_SEED, _RELAY_NATS_SEED en _OPERATIONS_NATS_SEED zijn alle drie nodig")
-    return Keys(*(public_key(seed.get_secret_value()) for seed in seeds if seed is not None))
+    return Keys(*(public_key(seed.get_secret_value()) for seed in seeds if seed is not None), store=_STORE_KEY)
 
 
 @app.command()

@@ -21,7 +21,9 @@ GRANT USAGE ON SCHEMA ledger, projection, effect TO {SERVICE_ROLE};
 GRANT SELECT ON ALL TABLES IN SCHEMA ledger, projection, effect TO {SERVICE_ROLE};
 GRANT INSERT ON ledger.entry, ledger.event_key, ledger.person_key, ledger.checkpoint TO {SERVICE_ROLE};
 GRANT UPDATE (key, content_mac, erased_by) ON ledger.event_key TO {SERVICE_ROLE};
-GRANT UPDATE (key, sealed_id, erased_by) ON ledger.person_key TO {SERVICE_ROLE};
+GRANT UPDATE (key, sealed_id, erased_by, lookup) ON ledger.person_key TO {SERVICE_ROLE};
+GRANT INSERT, UPDATE, DELETE ON ledger.erasure TO {SERVICE_ROLE};
+GRANT INSERT, UPDATE ON ledger.hold TO {SERVICE_ROLE};
 GRANT INSERT, UPDATE, DELETE ON ledger.chain, ledger.thing, ledger.parked, ledger.rejected, ledger.outbox,
     ledger.tally,
     ledger.department, ledger.viewer TO {SERVICE_ROLE};

@@ -118,6 +118,10 @@ class Settings(BaseSettings):
     access_log_within_s: float = Field(default=2.0, gt=0, le=30)  # an answer that cannot be logged by then is a 503
     access_log_queue: int = Field(default=2_000, ge=1)  # answers that wait for their record, in one process
 
+    # Privacy.
+    erasures: Path | None = None  # the list of who was erased; without it <data_dir>/erasures
+    retention: str = ""  # family=period,family=period: how long texts can be read; without it for ever
+
     # The institution and its rules.
     institution: str = Field(default="00000000000000000000", pattern=r"^\d{20}$")  # OIN
     clock: datetime | None = None
@@ -247,6 +251,10 @@ class Settings(BaseSettings):
     @property
     def checkpoints_path(self) -> Path:
         return self.checkpoints or self.data_dir / "checkpoints"
+
+    @property
+    def erasures_path(self) -> Path:
+        return self.erasures or self.data_dir / "erasures"
 
     @property
     def origin(self) -> str:

@@ -170,8 +170,10 @@ def _secrets(plan: _Plan) -> Internal:
         internal = credentials.internal or Internal.fresh(plan.settings)
         if plan.settings.lookup_key and internal.lookup_key != plan.settings.lookup_key.get_secret_value():
             raise SetupError("RELATIEBOEK_LOOKUP_KEY is een andere dan waarmee dit boek begon. Gebruik die van toen.")
-        if not internal.key_ring:  # of a directory from before keys were wrapped
-            internal = internal.model_copy(update={"key_ring": Internal.fresh(plan.settings).key_ring})
+        fresh = Internal.fresh(plan.settings)
+        # Of a directory from before keys were wrapped, and before NATS encrypted its files.
+        missing = {n: getattr(fresh, n) for n in ("key_ring", "nats_store_key") if not getattr(internal, n)}
+        internal = internal.model_copy(update=missing)
         return credentials.model_copy(update={"internal": internal})
 
     return store.internal_of(store.update(plan.where.credentials, with_internal))

@@ -10,7 +10,7 @@ from tests.samples import with_data
 
 RELATION = "gemeentecode:0518"
 ABSORBED = "5b6c7d8e-9f0a-4b1c-8d2e-3f4a5b6c7d8e"
-_BY_THE_BOOK = ("alert", "loop", "person")
+_BY_THE_BOOK = ("alert", "loop", "person", "retention")
 
 
 def department_of(event: dict[str, Any]) -> str:
@@ -81,6 +81,7 @@ def _history() -> str:
         tell("commitment.made", commitment=commitment)
         tell(f"commitment.{end}", commitment=commitment)
     for kind in ("relation.merged", "relation.unmerged", "counterpart.departed", "team.relation_unassigned",
-                 "team.member_left", "employee.left", "relation.ended", "person.erased"):  # fmt: skip
+                 "team.member_left", "employee.left", "relation.ended", "person.erased",
+                 "retention.applied"):  # fmt: skip
         tell(kind)
     return json.dumps(told)

@@ -14,8 +14,10 @@ from services.cli.keeping import rejected
 from services.cli.keyring import keys
 from services.cli.mails import mail
 from services.cli.operating import clock, rebuild, reconcile
+from services.cli.people import person
 from services.cli.questions import question
 from services.cli.reading import alerts, history, loops, relation, status, timeline
+from services.cli.retaining import retention
 from services.cli.running import migrate, serve, up
 from services.cli.saving import backup, restore
 from services.cli.schemas import schema
@@ -56,6 +58,8 @@ app.add_typer(accesses, name="accesses")
 app.add_typer(department, name="department")
 app.add_typer(keys, name="keys")
 app.add_typer(account, name="account")
+app.add_typer(person, name="person")
+app.add_typer(retention, name="retention")
 
 if __name__ == "__main__":
     app()

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from events.errors import SetupError
 from events.keys import Ring
 from services.embedded.datadir import write_atomically
-from services.embedded.nats import new_seed
+from services.embedded.nats import new_seed, new_store_key
 from services.embedded.postgres import DATABASE, SUPERUSER
 from services.migrate import SERVICE_ROLE
 from services.settings import Settings
@@ -59,6 +59,7 @@ class Internal(_Part):
     operations_seed: str = Field(repr=False)
     notary_key: str = Field(repr=False)
     key_ring: str = Field(default="", repr=False)
+    nats_store_key: str = Field(default="", repr=False)
     postgres_port: int | None = None
     nats_port: int | None = None
 
@@ -81,6 +82,7 @@ class Internal(_Part):
             operations_seed=given(settings.operations_nats_seed, new_seed),
             notary_key=given(settings.notary_key, lambda: secrets.token_hex(32)),
             key_ring=given(settings.key_ring, lambda: Ring.fresh().text()),
+            nats_store_key=new_store_key(),
         )
 
 

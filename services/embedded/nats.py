@@ -15,11 +15,12 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -83,16 +84,27 @@ _RELAY: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Public nkeys of the book's own three users."""
+    """Public nkeys of the book's own three users, and what the server encrypts its files with (None: they are plain).
+
+    Without encryption an inbox keeps what departments sent, in the clear, in its files until these are compacted, long
+    after the verdict. A server that had none converts its files at the next start.
+    """
 
     service: str
     relay: str
     operations: str
+    store: str | None = field(default=None, repr=False)
 
 
 def new_seed() -> str:
     """A new user's nkey seed (`SU…`)."""
     return str(_nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER).decode())
+
+
+def new_store_key() -> str:
+    """256 random bits for the server's files. A letter first: what comes from the environment is parsed, and a number
+    would be one."""
+    return f"k{secrets.token_hex(32)}"
 
 
 def public_key(seed: str) -> str:
@@ -168,6 +180,8 @@ def render_config(
         "jetstream": {"store_dir": store_dir, "sync_interval": "always", "max_file_store": max_file},
         "accounts": accounts(keys, departments),
     }
+    if keys.store is not None:
+        config["jetstream"] |= {"cipher": "aes", "key": keys.store}
     if pid_file is not None:
         config["pid_file"] = pid_file
     if server_name is not None:

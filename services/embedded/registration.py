@@ -213,8 +213,9 @@ def book_keys(credentials: Credentials) -> Keys:
     """Public nkeys of the book's own users."""
     internal = store.internal_of(credentials)
     return Keys(
-        public_key(internal.service_seed), public_key(internal.relay_seed), public_key(internal.operations_seed)
-    )
+        public_key(internal.service_seed), public_key(internal.relay_seed), public_key(internal.operations_seed),
+        internal.nats_store_key or None,
+    )  # fmt: skip
 
 
 def _check(one: Wanted) -> None:

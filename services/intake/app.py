@@ -28,6 +28,7 @@ from projections.postgres import OUTAGES
 from services.intake.departments import Departments
 from services.intake.desk import Desk
 from services.intake.doors import Inboxes, open_submit, send_outbox
+from services.intake.erasing import Eraser
 from services.intake.keeping import keep
 from services.keys import privacy_of
 from services.settings import Settings
@@ -108,16 +109,18 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
             max_queued=settings.max_queued, max_unrelayed=settings.max_unrelayed,
         )  # fmt: skip
         desks.append(desk)
+        eraser = Eraser(settings, privacy, relay.offer)
         await departments.refresh()
         inboxes = Inboxes(context, desk, departments, Stream(context.nats, replicas=settings.replicas))
 
         async def open_doors() -> None:
-            await _until_ready(context, relay, _before_the_doors(context, relay, privacy, relay_nc))
+            await _until_ready(context, relay, _before_the_doors(context, relay, privacy, relay_nc, eraser))
             desk.open()
             context.state.set("ready")
             context.run(desk.commit(), name="commit")
             context.run(desk.relay(), name="relay")
             context.run(inboxes.watch(), name="inboxes")
+            context.run(eraser.run(), name="erase")
             context.run(send_outbox(context.engine, context.broker, relay, desk.released), name="outbox")
             days = {"parked_days": settings.parked_days, "rejected_days": settings.rejected_days}
             context.run(keep(context.engine, desk.released, **days), name="keep")
@@ -134,7 +137,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
 
 
 def _before_the_doors(
-    context: Context, relay: Relay, privacy: Privacy, relay_nc: Client
+    context: Context, relay: Relay, privacy: Privacy, relay_nc: Client, eraser: Eraser
 ) -> Callable[[], Awaitable[None]]:
     """What must be true of the book before anybody may add to it. Idempotent: done again until it succeeds."""
     dsn, stream = context.settings.database_url, Stream(relay_nc)
@@ -145,6 +148,7 @@ def _before_the_doors(
     async def prepare() -> None:
         await refill(dsn, stream, context.engine, privacy, tell)
         await relay.open()
+        await eraser.in_force()  # a backup that was put back brings nobody back
         await relay.run_once()
 
     return prepare

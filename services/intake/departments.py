@@ -19,7 +19,7 @@ from events.tables import department as table
 OWN: Final = "relatieboek"
 # What the api publishes for a reader who edits a plan; departments may be granted it too.
 _OWN_ALSO: Final = frozenset({"plan.question_answered"})
-_OWN_GLOBS: Final = ("alert.*", "loop.*", "person.erased")
+_OWN_GLOBS: Final = ("alert.*", "loop.*", "person.erased", "retention.applied")
 _FRESH_FOR_S: Final = 1.0
 _ASK_AGAIN_S: Final = 0.1
 
