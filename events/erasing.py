@@ -29,7 +29,8 @@ _WORDS: Final = re.compile(rb"[A-Za-z0-9._:/@-]{1,64}")
 _KINDS: Final[tuple[Kind, ...]] = ("person", "employee")
 _TOMBSTONE: Final = """
 INSERT INTO ledger.person_key AS p (ref, kind, lookup, erased_by) VALUES ($1, $2, $3, $4)
-ON CONFLICT (ref) DO UPDATE SET key = NULL, sealed_id = NULL, erased_by = excluded.erased_by WHERE coalesce(p.erased_by, 0) = 0
+ON CONFLICT (ref) DO UPDATE SET key = NULL, sealed_id = NULL, erased_by = excluded.erased_by
+ WHERE coalesce(p.erased_by, 0) = 0
 """
 _NOTE: Final = """
 INSERT INTO ledger.erasure (position, ref, family, before_on) VALUES ($1, $2, $3, $4) ON CONFLICT (position) DO NOTHING
