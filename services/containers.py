@@ -31,12 +31,12 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 # Below the size of the volume: then a full disk is a clean error, not time-outs that only a restart cures.
 _MOST_BYTES: Final = 50 * 1024**3
-_STORE_KEY: Final = "$RELATIEBOEK_NATS_STORE_KEY"
+_STORE_KEY: Final = "$NATS_STORE_KEY"
 _SECRETS: Final = {
     "POSTGRES_PASSWORD": lambda: secrets.token_urlsafe(32),
     "RELATIEBOEK_SERVICE_PASSWORD": lambda: secrets.token_urlsafe(32),
     "RELATIEBOEK_LOOKUP_KEY": lambda: secrets.token_hex(32),
-    "RELATIEBOEK_NATS_STORE_KEY": new_store_key,
+    "NATS_STORE_KEY": new_store_key,
     "RELATIEBOEK_KEY_RING": lambda: Ring.fresh().text(),
     "RELATIEBOEK_NOTARY_KEY": lambda: secrets.token_hex(32),
     "RELATIEBOEK_NATS_SEED": new_seed,

@@ -103,6 +103,7 @@ _ANSWERS: Final[dict[str, tuple[type[BaseModel], bool]]] = {
     "listAccesses": (shapes.AccessRecord, True),
     "listRelationAccesses": (shapes.AccessRecord, True),
     "listPersonAccesses": (shapes.AccessRecord, True),
+    "exportPerson": (shapes.PersonExport, False),
 }
 _VERDICT_OPERATIONS: Final = frozenset(
     {"publishEvents", "acknowledgeAlert", "snoozeAlert", "resolveAlert", "followUpLoop", "closeLoop"}

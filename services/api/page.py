@@ -39,7 +39,7 @@ from services.api.signing import (
     from_here,
     session_id,
 )
-from services.api.words import Language
+from services.api.words import Language, words
 from services.identity import accounts, sessions
 from services.problems import Answer, Refused, answer_to, refuse
 from services.status import status
@@ -146,7 +146,8 @@ async def _gather(parts: Parts, viewer: Viewer, language: Language, team: str | 
         chosen = team if team in [t["team"] for t in teams] else (teams[0]["team"] if teams else None)
         entries = [] if timelines is None else await _entries(conn, timelines, chosen, language)
         lists = await glance(conn, parts, viewer, now)
-        shown = await parts.privacy.reveal(conn, {"overdue": overdue.items, "entries": entries, "glance": lists})
+        t, everything = words(language), {"overdue": overdue.items, "entries": entries, "glance": lists}
+        shown = await parts.privacy.reveal(conn, everything, erased=t["erased"], lost=t["lost"])
     return {
         **shown,
         "reads": timelines is not None,

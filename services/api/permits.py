@@ -79,6 +79,7 @@ PERMITS: Final[Mapping[str, frozenset[Role]]] = {
     "unanswered": _READS,
     # who saw what
     **dict.fromkeys(("listAccesses", "listRelationAccesses", "listPersonAccesses"), _LOOKS),
+    "exportPerson": frozenset({"privacy_officer"}),
     # operations
     "showStatus": _EVERYONE,
     "showSession": _EVERYONE,

@@ -23,7 +23,7 @@ from services.api.html import language_of, render
 from services.api.page import WITHIN_S, sign_in_form, signed_in
 from services.api.parts import Parts
 from services.api.permits import permitted
-from services.api.words import Language
+from services.api.words import Language, words
 
 ENTRIES_SHOWN: Final = 25
 LAYERS: Final = ("board", "senior_management", "tactical_management", "professional")
@@ -64,7 +64,8 @@ async def _gather(parts: Parts, viewer: Viewer, language: Language, ident: str, 
         entries = await relation_page(
             conn, relation, follows, cursor=cursor, limit=ENTRIES_SHOWN, language=language
         )  # fmt: skip
-        shown = await parts.privacy.reveal(conn, {"one": seen, "entries": entries.items})
+        t, everything = words(language), {"one": seen, "entries": entries.items}
+        shown = await parts.privacy.reveal(conn, everything, erased=t["erased"], lost=t["lost"])
     return {
         **shown, "older": entries.next, "now": now, "layers": LAYERS, "cells": _cells(seen["matrix"]),
         "logs": permitted(viewer, "listRelationAccesses") is not None,

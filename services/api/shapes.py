@@ -484,3 +484,41 @@ class AccessRecord(Shape):
     items: int | None
     address: str | None
     client: str | None
+
+
+class PersonNamed(Shape):
+    """Whom an export is about."""
+
+    ref: str = Field(description="the reference that stands for them in events")
+    kind: Literal["person", "employee"]
+    id: str | None = Field(description="as departments send it; null once erased")
+    erased: bool
+
+
+class PersonEvent(Shape):
+    """An event that names the person, its texts readable."""
+
+    position: int
+    type: str
+    relation: str
+    relation_name: str | None
+    occurred_at: datetime
+    recorded_at: datetime
+    department: str
+    visibility: str
+    as_: list[str] = Field(alias="as", description="JSON pointers of the fields that name them")
+    data: dict[str, Any]
+
+
+class PersonExport(Shape):
+    """Everything that is held about a person (AVG, article 15)."""
+
+    person: PersonNamed
+    known_at: datetime
+    position: int = Field(description="up to which the book was looked through")
+    events: list[PersonEvent]
+    read_models: dict[str, dict[str, list[dict[str, Any]]]] = Field(description="rows with their reference, by table")
+    kept: list[dict[str, Any]] = Field(description="parked and rejected events that name them, as sent")
+    seen: list[AccessRecord] = Field(description="who was shown them, the newest first")
+    holds: list[dict[str, Any]]
+    mails: list[dict[str, Any]]

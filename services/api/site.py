@@ -26,6 +26,7 @@ from services.api import (
     openapi,
     operations,
     page,
+    persons,
     plans,
     publish,
     questions,
@@ -65,7 +66,7 @@ async def asyncapi_document(_: NoKeys) -> Response:
 ROUTERS: Final = (
     publish.router, relations.router, plans.router, insight.router, teams.router, alerts.router, loops.router,
     insight_questions.router,
-    questions.router, accesses.router, operations.v1, _documents,
+    questions.router, accesses.router, persons.router, operations.v1, _documents,
     operations.router, page.router, relation_page.router, sign_in_elsewhere.router, accesses_page.router,
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ from services.cli.console import err, note, print_json, print_table
 from services.cli.instance import find
 from services.cli.operating import as_user, progress_bar
 from services.cli.options import DataDir, Json
+from services.cli.reads import log_reading
 from services.intake.erasing import erased_event
 from services.keys import privacy_of
 from services.messages import held_messages
@@ -80,6 +81,8 @@ def erase(
             abort=True, err=True,
         )  # fmt: skip
 
+    log_reading(settings, "person erase", action="D", persons=[found.ref], items=count)
+
     async def run(engine: AsyncEngine) -> erasing.Erased:
         async with as_user(settings, settings.nats_seed) as client:
             event = erased_event(settings.source_of("privacy"), found.ref)
@@ -118,6 +121,7 @@ def export(who: Ref, json: Json = False, data_dir: DataDir = None) -> None:
             return await everything_about(conn, privacy, await persons.find(conn, privacy, who))
 
     document = _run(settings, read)
+    log_reading(settings, "person export", persons=[document["person"]["ref"]], items=len(document["events"]))
     if json:
         print_json(document)
     else:
@@ -160,6 +164,7 @@ def list_holds(
     privacy = privacy_of(settings)
     found: list[persons.Hold] = _write(settings, lambda conn: persons.holds(conn, privacy, all_=every))
     items = [msgspec.to_builtins(h) for h in found]
+    log_reading(settings, "person hold list", persons={h.ref for h in found}, items=len(items))
     if json:
         print_json({"items": items, "next": None})
     else:

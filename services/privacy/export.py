@@ -21,9 +21,11 @@ from events.keys import KEPT
 from events.ledger import head
 from events.privacy import REF, Privacy
 from events.recorded import ORGANISATION, Recorded, iso
+from events.seen import note_persons
 from projections.registry import PROJECTIONS
 from projections.store import live
 from projections.title_words import word
+from services.access_log.reading import accesses
 from services.privacy.persons import Person, events_naming, holds
 
 OTHER: Final = "andere persoon"
@@ -32,7 +34,8 @@ Json = dict[str, Any]
 
 async def export(conn: AsyncConnection, privacy: Privacy, person: Person) -> Json:
     """Fields: `person`, `known_at`, `position`, `events` (in the order of the book, texts readable), `read_models`
-    (name → table → rows), `kept` (parked and rejected events that name them), `holds`, `mails`.
+    (name → table → rows), `kept` (parked and rejected events that name them), `holds`, `mails`,
+    `seen` (the access log: who was shown them, the newest first).
 
     Raises KeyMissing where a key is gone although nobody erased it.
     """
@@ -42,6 +45,7 @@ async def export(conn: AsyncConnection, privacy: Privacy, person: Person) -> Jso
         events.append(_event(event, shown["data"], person.ref))
     await _name_relations(conn, events)
     models = await _read_models(conn, person.ref)
+    note_persons([person.ref])
     return {
         "person": {"ref": person.ref, "kind": person.kind, "id": person.id, "erased": person.erased_by is not None},
         "known_at": iso(await book_now(conn)),
@@ -49,6 +53,7 @@ async def export(conn: AsyncConnection, privacy: Privacy, person: Person) -> Jso
         "events": events,
         "read_models": await privacy.reveal(conn, _own(models, person.ref)),
         "kept": await _kept(conn, privacy, person),
+        "seen": await _seen(conn, person.ref),
         "holds": [msgspec.to_builtins(h) for h in await holds(conn, privacy, person.ref, all_=True)],
         "mails": [
             msgspec.to_builtins(dict(r))
@@ -60,6 +65,17 @@ async def export(conn: AsyncConnection, privacy: Privacy, person: Person) -> Jso
             ).mappings()
         ],
     }
+
+
+async def _seen(conn: AsyncConnection, ref: str) -> list[Json]:
+    found: list[Json] = []
+    cursor: str | None = None
+    while True:
+        page = await accesses(conn, about=[ref], cursor=cursor, limit=500)
+        found += page.items
+        cursor = page.next
+        if cursor is None:
+            return found
 
 
 def _event(event: Recorded, data: Json, ref: str) -> Json:
@@ -180,9 +196,10 @@ def _rest(document: Json) -> list[str]:
     lines += [f"- sinds {h['placed_at'][:10]}: {h['reason']}" for h in document["holds"]]
     lines += ["", f"Mails met signalen ({len(document['mails'])})", ""]
     lines += [f"- {m['for_on']}: {m['state']}" for m in document["mails"]]
-    if "seen" in document:
-        lines += ["", f"Wie heeft gekeken ({len(document['seen'])})", ""]
-        lines += [f"- {s['at'][:16]} {s['who']}: {s['what']}" for s in document["seen"]]
+    lines += ["", f"Wie heeft gekeken ({len(document['seen'])})", ""]
+    for seen in document["seen"]:
+        sure = "" if seen["certain"] else " (misschien)"
+        lines.append(f"- {seen['at'][:16].replace('T', ' ')} {seen['actor']}: {seen['operation']}{sure}")
     return lines
 
 
