@@ -11,7 +11,9 @@ CRM = "urn:nld:oin:00000001003214345000:systeem:crm"
 WORKFLOWS = "urn:nld:oin:00000001003214345000:systeem:relatieboek-workflows"
 # What the api also sends for people who edit; departments may be granted it too.
 FOR_READERS = {"nl.relatieboek.plan.question_answered.v1"}
-RESERVED = sorted(t.name for t in TYPES.values() if t.family in ("alert", "loop") or t.kind == "person.erased")
+RESERVED = sorted(
+    t.name for t in TYPES.values() if t.family in ("alert", "loop", "retention") or t.kind == "person.erased"
+)
 GLOBS = ("*", "alert.*", "loop.*", "person.*", "nl.relatieboek.*")
 
 

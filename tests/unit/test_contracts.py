@@ -41,7 +41,7 @@ def test_which_events_are_about_no_relation() -> None:
     assert kinds == {
         "team.formed", "team.member_joined", "team.member_left", "contributor.profiled", "schedule.policy_set",
         "schedule.working_calendar_set", "satisfaction.instrument_defined", "satisfaction.round_closed",
-        "satisfaction.staff_reported", "person.erased", "employee.left",
+        "satisfaction.staff_reported", "person.erased", "retention.applied", "employee.left",
     }  # fmt: skip
     assert {t.kind for t in TYPES.values() if t.about == "either"} == {"correction.withdrawn"}
 

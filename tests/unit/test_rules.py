@@ -101,7 +101,7 @@ def test_what_names_the_unknown_waits_for_it(book: Told, kind: str, code: str, k
         "schedule.working_calendar_set", "knowledge.position_measured", "matrix.link_assessed", "plan.drafted",
         "opportunity.tender_announced", "satisfaction.staff_reported", "satisfaction.complaints_reported",
         "satisfaction.outcome_reported", "agreement.signed", "chain.defined", "partnership.interest_recorded",
-        "partnership.performance_reported", "employee.left", "person.erased",
+        "partnership.performance_reported", "employee.left", "person.erased", "retention.applied",
     ],
 )  # fmt: skip
 def test_what_names_nothing_is_accepted_at_once(book: Told, kind: str) -> None:
