@@ -192,7 +192,7 @@ def test_there_is_something_to_see(events: list[dict[str, Any]]) -> None:
         assert kinds[f"{kind}.v1"] > 0, kind
     assert any(e.get("visibility") for e in events)
     # What the book's own services write is the book's to write; everything else is shown.
-    own = ("alert.", "loop.", "person.")
+    own = ("alert.", "loop.", "person.", "retention.")
     rest = {"relation.unmerged", "relation.ended", "relation.identifier_linked", "relation.details_changed"}
     rest |= {"team.member_left", "team.relation_unassigned", "contact.no_show", "schedule.line_resumed"}
     rest |= {"schedule.line_reassigned"}
