@@ -48,7 +48,7 @@ async def agreements(
 ) -> dict[str, Any] | None:
     """What `present_agreements` gives, with the parties by name and `position`; None: not there for this viewer."""
     build = await live(conn, PROJECTION)
-    loaded = await load_united(conn, PROJECTION, build, relation, rows_of_agreements(viewer))
+    loaded = await load_united(conn, PROJECTION, build, relation, viewer)
     if loaded is None:
         return None
     seen = present_agreements(loaded.rows, loaded.relation, now, hidden=hidden_bits(viewer))

@@ -53,8 +53,8 @@ EVERYTHING: Final = Viewer(name="all", everything=True, roles=frozenset(get_args
 
 
 def rows_of_agreements(viewer: Viewer) -> Viewer:
-    """Whose relations are in answers about agreements and programmes: who sees those of a tier whoever has them (the
-    board) sees these of every relation. Restrictions stay those of `viewer`."""
+    """Whose relations are in question 8 and among the parties of an agreement: who sees those of a tier whoever has
+    them (the board) sees coalitions and programmes of every relation. Restrictions stay those of `viewer`."""
     return EVERYTHING if viewer.tiers else viewer
 
 

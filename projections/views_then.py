@@ -30,7 +30,7 @@ from projections.relation_plan import plan_document, with_history
 from projections.relation_present import present
 from projections.rows import Projection
 from projections.satisfaction_queries import with_rounds
-from projections.viewer import EVERYTHING, Viewer, hidden_bits, rows_of_agreements
+from projections.viewer import EVERYTHING, Viewer, hidden_bits
 
 ViewName = Literal["relation", "agreements", "chain", "partnership", "satisfaction", "plan"]
 Document = dict[str, Any]
@@ -114,8 +114,7 @@ async def view_states(
     known = _VIEWS[view]
     asked = Asked(relation, rules, hidden_bits(viewer), plan, question)
     found: list[Document | None] = []
-    whose = rows_of_agreements(viewer) if view == "agreements" else viewer
-    for then in await rows_then(conn, relation, looks, known.projection, viewer=whose):
+    for then in await rows_then(conn, relation, looks, known.projection, viewer=viewer):
         seen = None if then is None else known.present(then, asked)
         if seen is not None and known.name is not None:
             seen = await known.name(conn, seen, viewer)
