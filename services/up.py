@@ -151,7 +151,12 @@ async def _run(plan: _Plan, supervisor: Supervisor, demo: bool, demo_report: Cal
         if demo:
             await _load_demo(own, demo_report)
             await ensure_viewers(own, engine)
+            await _let_demo_in(own, engine)
             report(f"De demo is geladen: {plan.address}")
+            report(
+                "Inloggen kan als teamleider, bestuur, auditor …: de wachtwoorden staan in hetzelfde bestand, onder "
+                "http.accounts."
+            )
         await _follow_teams(own, engine)
     finally:
         await engine.dispose()
@@ -293,6 +298,12 @@ async def _load_demo(own: Settings, demo_report: Callable[[Any], None] | None) -
     wanted = [Wanted(d.name, sources(d, own.institution), d.types) for d in DEPARTMENTS]
     await ensure_departments(own, wanted)
     await load(own, demo_report or (lambda _: None))
+
+
+async def _let_demo_in(own: Settings, engine: AsyncEngine) -> None:
+    from services.demo.people import ensure_people
+
+    await ensure_people(own, engine)
 
 
 async def _follow_teams(own: Settings, engine: AsyncEngine) -> None:

@@ -32,6 +32,8 @@ class _Part(BaseModel):
 class Http(_Part):
     departments: dict[str, str] = Field(default_factory=dict[str, str], repr=False)
     viewers: dict[str, str] = Field(default_factory=dict[str, str], repr=False)
+    # Passwords of the demo's accounts; those that `account add` makes are shown once and kept nowhere.
+    accounts: dict[str, str] = Field(default_factory=dict[str, str], repr=False)
 
 
 class NatsEntry(_Part):
@@ -111,6 +113,11 @@ class Credentials(_Part):
     def with_viewer(self, name: str, token: str) -> Self:
         return self.model_copy(
             update={"http": self.http.model_copy(update={"viewers": {**self.http.viewers, name: token}})}
+        )
+
+    def with_account(self, name: str, password: str) -> Self:
+        return self.model_copy(
+            update={"http": self.http.model_copy(update={"accounts": {**self.http.accounts, name: password}})}
         )
 
 
