@@ -18,7 +18,7 @@ RUN /opt/relatieboek/bin/pip install --no-deps --no-build-isolation --no-index .
 
 FROM python:3.11.14-slim-bookworm
 RUN useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin/nologin relatieboek \
- && install --directory --owner relatieboek --group relatieboek --mode 0700 /data
+ && install --directory --owner relatieboek --group relatieboek --mode 0700 /data /intake
 COPY --from=build /opt/relatieboek /opt/relatieboek
 ENV PATH=/opt/relatieboek/bin:$PATH \
     PYTHONUNBUFFERED=1 \

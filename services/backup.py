@@ -6,6 +6,7 @@ No secret that opens the data goes in (`services.restore` says what is needed to
 <directory>/manifest.json      versions, where the book stood, and the SHA-256 of every other file; written last
             tables/*.copy      one file per table: PostgreSQL's COPY in binary form
             checkpoints        what the notary had signed by then
+            erasures           the list of who was erased by then
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     tables: tuple[TableFile, ...]
     sequences: dict[str, int]
     checkpoints: File | None
+    erasures: File | None = None  # backups of before have none
 
 
 def fingerprint(lookup_key: bytes) -> str:
@@ -100,7 +102,7 @@ def fingerprint(lookup_key: bytes) -> str:
 
 
 async def backup(
-    owner_url: str, *, lookup_key: bytes, institution: str, checkpoints: Path, out: Path,
+    owner_url: str, *, lookup_key: bytes, institution: str, checkpoints: Path, erasures: Path, out: Path,
     progress: Progress = lambda what, done, total: None,
 ) -> Manifest:  # fmt: skip
     """Writes a backup into `out`, which must be new or empty, and returns what it wrote.
@@ -112,10 +114,11 @@ async def backup(
         _make(out)
         # Before the snapshot, so that the ledger in it is at least as long as what was signed.
         signed = _copy(checkpoints, out / "checkpoints")
+        erased = _copy(erasures, out / "erasures")  # who is erased from here on is so in the snapshot itself
         conn = await connect(owner_url)
         try:
             async with conn.transaction(isolation="repeatable_read", readonly=True):
-                manifest = await _write(conn, out, progress, fingerprint(lookup_key), institution, signed)
+                manifest = await _write(conn, out, progress, fingerprint(lookup_key), institution, signed, erased)
         finally:
             await conn.close()
         sync_directory(out / "tables")
@@ -142,8 +145,9 @@ def _copy(source: Path, target: Path) -> File | None:
 
 
 async def _write(
-    conn: Connection, out: Path, progress: Progress, lookup_key: str, institution: str, signed: File | None
-) -> Manifest:
+    conn: Connection, out: Path, progress: Progress, lookup_key: str, institution: str, signed: File | None,
+    erased: File | None,
+) -> Manifest:  # fmt: skip
     head = await conn.fetchrow("SELECT position, recorded_at, stream_created FROM ledger.head")  # takes the snapshot
     leaf = await conn.fetchval("SELECT leaf FROM ledger.entry WHERE position = $1", head["position"])
     found = [t for t in await conn.fetch(_TABLES) if not _READ_MODELS.fullmatch(t["schema"])]
@@ -166,7 +170,7 @@ async def _write(
         position=head["position"], leaf=None if leaf is None else bytes(leaf).hex(),
         recorded_at=head["recorded_at"] and head["recorded_at"].astimezone(UTC),
         stream_created=head["stream_created"], tables=tuple(written),
-        sequences={s["name"]: s["last_value"] for s in sequences}, checkpoints=signed,
+        sequences={s["name"]: s["last_value"] for s in sequences}, checkpoints=signed, erasures=erased,
     )  # fmt: skip
 
 
@@ -219,7 +223,7 @@ def read_manifest(source: Path) -> Manifest:
 
 def check_files(source: Path, manifest: Manifest, progress: Progress = lambda what, done, total: None) -> None:
     """Reads every file of a backup. Raises SetupError that names the first one that is gone or was altered."""
-    files = [t.file for t in manifest.tables] + ([manifest.checkpoints] if manifest.checkpoints else [])
+    files = [t.file for t in manifest.tables] + [f for f in (manifest.checkpoints, manifest.erasures) if f is not None]
     total, done = sum(f.bytes for f in files), 0
     for wanted in files:
         digest = hashlib.sha256()

@@ -1,24 +1,36 @@
-"""Where the key-encryption keys come from: the environment, a file, or the credentials that `up` keeps.
+"""Where the key-encryption keys come from: a file, a command (of a KMS), the environment, or the credentials that `up`
+keeps; the first of these that the settings name.
 
-A file is read again when it changed, so that `relatieboek keys rotate` reaches running services without a restart.
+A file is read again when it changed, so that `relatieboek keys rotate` reaches running services without a restart. A
+command is run once, when a process starts.
 """
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from events.errors import SetupError
 from events.keys import KeyWrapper, Ring, RingWrapper
 from events.privacy import Privacy
-from services.settings import Settings
+from services.settings import Settings, others_environment
 
 _NO_RING = (
-    "De sleutelring ontbreekt: zet RELATIEBOEK_KEY_RING of RELATIEBOEK_KEY_RING_FILE, voor alle diensten dezelfde. "
-    "Zonder die ring is niets van wat versleuteld is te lezen."
+    "De sleutelring ontbreekt: zet RELATIEBOEK_KEY_RING, RELATIEBOEK_KEY_RING_FILE of RELATIEBOEK_KEY_RING_COMMAND, "
+    "voor alle diensten dezelfde. Zonder die ring is niets van wat versleuteld is te lezen."
 )
+_COMMAND_WITHIN_S: Final = 15.0
+_MOST_BYTES: Final = 65_536  # some 800 keys
 
 
 class RingFile:
@@ -47,12 +59,74 @@ def key_wrapper(settings: Settings) -> KeyWrapper:
         source: Callable[[], Ring] = RingFile(settings.key_ring_file, bytes.decode)
         source()
         return RingWrapper(source)
-    if settings.key_ring is not None:
-        ring = Ring.read(settings.key_ring.get_secret_value())
+    ring = ring_of(settings)
+    if ring is not None:
         return RingWrapper(lambda: ring)
     source = RingFile(settings.credentials_path, _of_credentials)
     source()
     return RingWrapper(source)
+
+
+def ring_of(settings: Settings) -> Ring | None:
+    """The ring as the settings give it now; None where they leave it to the credentials. Raises SetupError."""
+    if settings.key_ring_file is not None:
+        return RingFile(settings.key_ring_file, bytes.decode)()
+    if settings.key_ring_command:
+        return ring_of_command(settings.key_ring_command)
+    if settings.key_ring is not None:
+        return Ring.read(settings.key_ring.get_secret_value())
+    return None
+
+
+def ring_of_command(command: str, *, within_s: float = _COMMAND_WITHIN_S) -> Ring:
+    """Runs a command that prints the ring, plain or in base64, without a shell and without the book's own settings.
+
+    Raises SetupError, which tells nothing of what the command printed, when it cannot run, does not end well in time,
+    or prints anything else. It and what it started are ended then.
+    """
+    try:
+        words = shlex.split(command)
+        with subprocess.Popen(  # noqa: S603  the operator's own setting
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=others_environment(), start_new_session=True,
+        ) as process:  # fmt: skip
+            printed, ended = _heard(process, within_s)
+    except (ValueError, IndexError, OSError):  # no closing quote, no word at all, no such program
+        raise SetupError(_told("kan niet worden uitgevoerd")) from None
+    if ended == -signal.SIGKILL:
+        raise SetupError(_told(f"was na {within_s:g} seconden niet klaar, of gaf veel te veel"))
+    if ended != 0:
+        raise SetupError(_told(f"eindigde met {ended}"))
+    try:
+        plain = printed if b":" in printed else base64.b64decode(printed)  # `aws kms decrypt` prints base64
+        return Ring.read(plain.decode())
+    except ValueError:
+        raise SetupError(_told("gaf geen sleutelring")) from None
+
+
+def _heard(process: subprocess.Popen[bytes], within_s: float) -> tuple[bytes, int]:
+    """What it printed and how it ended; killed with all that it started where it takes too long or prints too much."""
+
+    def kill() -> None:
+        if process.returncode is None:  # not waited for, so that its number is nobody else's
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    late = threading.Timer(within_s, kill)
+    late.start()
+    try:
+        assert process.stdout is not None
+        printed = process.stdout.read(_MOST_BYTES + 1)
+        if len(printed) > _MOST_BYTES:
+            kill()
+        return printed, process.wait()
+    finally:
+        late.cancel()
+        kill()
+
+
+def _told(what: str) -> str:
+    return f"RELATIEBOEK_KEY_RING_COMMAND {what}. Voer de opdracht zelf uit om te zien waarom; zij moet de ring tonen."
 
 
 def _of_credentials(content: bytes) -> str:

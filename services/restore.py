@@ -29,6 +29,8 @@ from services.embedded import credentials as store
 from services.embedded.credentials import Credentials, complete, internal_of
 from services.embedded.datadir import DataDir, explained, held, holder, sync_directory, write_atomically
 from services.embedded.postgres import Postgres
+from services.erasures import add_erasures, read_erasures
+from services.keys import ring_of
 from services.migrate import migrate, upgrade
 from services.notary.signing import read_notes
 from services.settings import Settings
@@ -78,8 +80,8 @@ async def restore(
     """Puts the backup in `source` in an empty data directory, or in the empty database that `settings` names.
 
     `force` puts it in the place of a book that is there: of a data directory the database alone, which is kept under
-    another name; keys, stream and checkpoints stay. Raises SetupError, with everything as it was, for what a person
-    must mend.
+    another name; keys, stream and checkpoints stay. Who was erased by then is added to the list that is there: nobody
+    comes off it. Raises SetupError, with everything as it was, for what a person must mend.
     """
     manifest = read_manifest(source)
     check_files(source, manifest, progress)
@@ -89,8 +91,10 @@ async def restore(
         _check_key(settings.lookup_key_bytes, manifest)
         signed = _signed(source, manifest, settings, None)
         url = settings.owner_database_url or settings.database_url
-        ring = Ring.read(settings.key_ring.get_secret_value()) if settings.key_ring else None
-        await _fill(url, source, manifest, signed, progress, replace=force, new_stream=False, ring=ring)
+        await _fill(
+            url, source, manifest, signed, progress, replace=force, new_stream=False, ring=ring_of(settings),
+            erasures=settings.erasures_path,
+        )  # fmt: skip
         await migrate(url, settings.service_password.get_secret_value() if settings.service_password else None)
         return Restored(manifest, len(signed), None)
     return await _into_directory(settings, source, manifest, keys, force, progress)
@@ -117,10 +121,11 @@ async def _into_directory(
             postgres = Postgres(fresh, where.log("postgres"), internal.superuser_password)
             await supervisor.start(postgres)
             new_stream = not where.nats.exists() and not settings.nats_url
-            ring = Ring.read(internal.key_ring) if internal.key_ring else None
+            ring = ring_of(settings) or (Ring.read(internal.key_ring) if internal.key_ring else None)
             await _fill(
-                postgres.url(), source, manifest, signed, progress, replace=False, new_stream=new_stream, ring=ring
-            )
+                postgres.url(), source, manifest, signed, progress, replace=False, new_stream=new_stream, ring=ring,
+                erasures=settings.erasures_path,
+            )  # fmt: skip
             await migrate(postgres.url(), internal.service_password)
         if manifest.checkpoints is not None and not settings.checkpoints_path.exists():
             notes = (source / manifest.checkpoints.name).read_bytes().decode()
@@ -188,9 +193,10 @@ def _signed(source: Path, manifest: Manifest, settings: Settings, notary_key: by
 
 async def _fill(
     owner_url: str, source: Path, manifest: Manifest, signed: list[Checkpoint], progress: Progress, *, replace: bool,
-    new_stream: bool, ring: Ring | None,
+    new_stream: bool, ring: Ring | None, erasures: Path,
 ) -> None:  # fmt: skip
-    """Everything in one transaction: the tables of the backup's version, its rows, and the check of the whole book."""
+    """Everything in one transaction: the tables of the backup's version, its rows, and the check of the whole book; at
+    the end of it the list of who was erased, so that no book of then is there without it."""
     engine = create_async_engine(owner_url, hide_parameters=True)
     try:
         async with engine.begin() as conn:
@@ -205,6 +211,10 @@ async def _fill(
                 await raw.execute("UPDATE ledger.head SET stream_created = NULL")
             await _check_ring(raw, ring)
             await _check(raw, manifest, signed, lambda done, total: progress("controle", done, total))
+            if manifest.erasures is not None:
+                with explained(erasures.parent):
+                    erasures.parent.mkdir(parents=True, exist_ok=True)
+                    add_erasures(erasures, read_erasures(source / manifest.erasures.name))
     finally:
         await engine.dispose()
 

@@ -18,8 +18,8 @@ from services.embedded.datadir import write_atomically
 from services.settings import Settings
 
 _IN_ENVIRONMENT = (
-    "De ring staat in RELATIEBOEK_KEY_RING: zet daar een nieuwe sleutel vooraan (8 en 64 hexadecimale tekens, "
-    "id:sleutel), herstart alle diensten, en draai dan `relatieboek keys rewrap`."
+    "De ring staat in RELATIEBOEK_KEY_RING, of komt van RELATIEBOEK_KEY_RING_COMMAND: zet daar een nieuwe sleutel "
+    "vooraan (8 en 64 hexadecimale tekens, id:sleutel), herstart alle diensten, en draai dan `relatieboek keys rewrap`."
 )
 
 
@@ -52,7 +52,7 @@ def _change(settings: Settings, change: Callable[[Ring], Ring]) -> Ring:
         ring = change(Ring.read(path.read_text()))
         write_atomically(path, ring.text() + "\n", mode=0o600)
         return ring
-    if settings.key_ring is not None:
+    if settings.key_ring_command or settings.key_ring is not None:
         raise SetupError(_IN_ENVIRONMENT)
 
     def in_credentials(held: Credentials) -> Credentials:

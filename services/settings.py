@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     lookup_key: SecretStr | None = None  # 32 bytes in hex: finds a person's reference without storing the id
     key_ring: SecretStr | None = None  # id:key,id:key, the newest first: key-encryption keys, 32 bytes in hex each
     key_ring_file: Path | None = None  # the same in a file, which is read again when it changes
+    key_ring_command: str = Field(default="", repr=False)  # a command that prints it, as that of a KMS; no shell
     service_password: SecretStr | None = None  # of role relatieboek_service, when migrations create it
 
     # The notary, for that service only.
@@ -282,9 +283,14 @@ def environment() -> dict[str, str]:
     return dict(os.environ)
 
 
+def others_environment() -> dict[str, str]:
+    """This process's environment without any setting of the book, for a program that is not the book's."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("RELATIEBOEK_") and k not in _CUSTOMARY.values()}
+
+
 def as_environment(settings: Settings) -> dict[str, str]:
     """The environment of a process that is to have exactly these settings: this one's, with ours replaced."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("RELATIEBOEK_") and k not in _CUSTOMARY.values()}
+    kept = others_environment()
     for name in Settings.model_fields:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):

@@ -52,8 +52,8 @@ def backup(
             async with database(settings) as url:
                 return await write(
                     url, lookup_key=bytes.fromhex(lookup) if lookup else settings.lookup_key_bytes,
-                    institution=settings.institution, checkpoints=settings.checkpoints_path, out=directory,
-                    progress=tell,
+                    institution=settings.institution, checkpoints=settings.checkpoints_path,
+                    erasures=settings.erasures_path, out=directory, progress=tell,
                 )  # fmt: skip
 
         manifest = asyncio.run(run())

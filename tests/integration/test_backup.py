@@ -20,6 +20,7 @@ from events.postgres import connect
 from services.backup import backup, check_files, read_manifest
 from services.embedded.datadir import DataDir
 from services.embedded.processes import end
+from services.erasures import Erasure, add_erasures, read_erasures
 from services.keys import privacy_of
 from services.restore import database, restore
 from services.settings import Settings
@@ -28,6 +29,7 @@ from tests.faults.year import BEFORE, SOURCE, year
 from tests.integration.book import registered
 
 Json = dict[str, Any]
+ANNA = Erasure(f"ref~{'1' * 32}", "person", "2" * 64, 3)
 
 
 @pytest.fixture
@@ -147,12 +149,13 @@ async def a_book(settings: Settings, out: Path) -> None:
     await ledger.close()
     await backup(
         settings.owner_database_url, lookup_key=settings.lookup_key_bytes, institution=settings.institution,
-        checkpoints=settings.checkpoints_path, out=out,
+        checkpoints=settings.checkpoints_path, erasures=settings.erasures_path, out=out,
     )  # fmt: skip
 
 
 async def test_into_a_data_directory(settings: Settings, directory: Path) -> None:
     """Keys of the file, the database in place, what was there kept; other keys and an incomplete ring refused."""
+    add_erasures(settings.erasures_path, [ANNA])
     await a_book(settings, directory / "kopie")
     own = (settings.data_dir / "credentials.json").read_text()
     keys = directory / "sleutels.json"
@@ -169,6 +172,7 @@ async def test_into_a_data_directory(settings: Settings, directory: Path) -> Non
     assert not (there.data_dir / "credentials.json").exists()
 
     done = await restore(there, directory / "kopie", keys=keys, force=False)
+    assert read_erasures(there.erasures_path) == [ANNA]
     assert (done.manifest.position, done.before) == (1, None)
     assert (there.data_dir / "credentials.json").stat().st_mode & 0o777 == 0o600
     async with database(there) as url:
@@ -186,6 +190,39 @@ async def test_into_a_data_directory(settings: Settings, directory: Path) -> Non
     (directory / "andere.json").write_text(json.dumps(wrong))
     with pytest.raises(SetupError, match="ander boek"):
         await restore(there, directory / "kopie", keys=directory / "andere.json", force=True)
+
+
+async def test_who_was_erased_stays_so(settings: Settings, tmp_path: Path) -> None:
+    """The list of erasures goes along; put back it is added to the one that is there, which loses nobody."""
+    early, late = (Erasure(f"ref~{n * 32}", "person", n * 64, 3) for n in "ab")
+    add_erasures(settings.erasures_path, [early])
+    copy = tmp_path / "kopie"
+    await a_book(settings, copy)
+    check_files(copy, read_manifest(copy))
+    assert read_erasures(copy / "erasures") == [early]
+    settings.erasures_path.unlink()
+    add_erasures(settings.erasures_path, [late])
+    with settings.erasures_path.open("ab") as list_:
+        list_.write(b'{"ref":"ref~c')  # a crash cut it off
+    await restore(settings, copy, keys=None, force=True)
+    assert read_erasures(settings.erasures_path) == [late, early]
+    await restore(settings, copy, keys=None, force=True)
+    assert read_erasures(settings.erasures_path) == [late, early]
+
+    elsewhere = settings.model_copy(update={"erasures": tmp_path / "elders" / "erasures"})
+    await restore(elsewhere, copy, keys=None, force=True)
+    assert read_erasures(elsewhere.erasures_path) == [early]
+
+    # A list that cannot be read, there or in the backup: nothing is put back, and the list is as it was.
+    elsewhere.erasures_path.write_text("stuk\n")
+    with pytest.raises(SetupError, match="beschadigd"):
+        await restore(elsewhere, copy, keys=None, force=True)
+    assert elsewhere.erasures_path.read_text() == "stuk\n"
+    with (copy / "erasures").open("ab") as list_:
+        list_.write(b"\n")
+    with pytest.raises(SetupError, match="erasures is beschadigd of veranderd"):
+        await restore(settings, copy, keys=None, force=True)
+    assert read_erasures(settings.erasures_path) == [late, early]
 
 
 async def test_an_altered_backup_is_refused(settings: Settings, tmp_path: Path) -> None:
@@ -217,7 +254,7 @@ async def test_a_rewritten_backup_whose_digests_fit_is_no_whole_book(settings: S
     )
     await backup(
         settings.owner_database_url, lookup_key=settings.lookup_key_bytes, institution=settings.institution,
-        checkpoints=settings.checkpoints_path, out=tmp_path / "kopie",
+        checkpoints=settings.checkpoints_path, erasures=settings.erasures_path, out=tmp_path / "kopie",
     )  # fmt: skip
     with pytest.raises(SetupError, match="geen heel boek: ledger: position 1 was altered"):
         await restore(settings, tmp_path / "kopie", keys=None, force=True)

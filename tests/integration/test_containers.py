@@ -54,12 +54,13 @@ def interpolated(value: Any, env: dict[str, str]) -> Any:
 class _Nats(Engine):
     name, stop_signal = "NATS", signal.SIGINT
 
-    def __init__(self, log: Path, configuration: Path, monitor: int) -> None:
+    def __init__(self, log: Path, configuration: Path, monitor: int, environment: dict[str, str]) -> None:
         super().__init__(log)
+        self._environment = environment
         self._command = [binary(), "-c", str(configuration), "-m", str(monitor)]
 
     async def start(self) -> None:
-        await self.launch(self._command)
+        await self.launch(self._command, env=self._environment)
 
 
 class Machine:
@@ -78,6 +79,7 @@ class Machine:
         self.addresses = {
             "@postgres:5432/": f"@127.0.0.1:{self.ports['postgres']}/", "nats://nats:4222": f"nats://127.0.0.1:{self.ports['nats']}",
             "0.0.0.0:4222": f"127.0.0.1:{self.ports['nats']}", "/data/": f"{directory}/data/",
+            "/intake/": f"{directory}/data/",
         }  # fmt: skip
 
     def here(self, text: str) -> str:
@@ -161,7 +163,8 @@ async def machine(directory: Path) -> AsyncGenerator[Machine]:
     postgres = Postgres(
         directory / "postgres", directory / "postgres.log", made.env["POSTGRES_PASSWORD"], made.ports["postgres"]
     )
-    nats = _Nats(directory / "nats.log", configuration, made.ports["monitor"])
+    given = made.file["services"]["nats"]["environment"]
+    nats = _Nats(directory / "nats.log", configuration, made.ports["monitor"], given)
     await asyncio.gather(postgres.start(), nats.start())
     made.ports["nats-pid"] = nats.known.pid if nats.known else 0
     yield made
@@ -193,6 +196,10 @@ async def test_as_compose_starts_it(machine: Machine) -> None:
         target = machine.directory / "var" / "containers" / "nats.conf"
         target.write_text(machine.here(configuration))
         os.kill(machine.ports["nats-pid"], signal.SIGHUP)
+
+        # The server reads its key from its environment: the configuration has the name alone.
+        assert "Encryption:" in (machine.directory / "nats.log").read_text()
+        assert machine.env["NATS_STORE_KEY"] not in target.read_text()
 
         api = f"http://127.0.0.1:{machine.ports['api']}/v1"
         event = {

@@ -116,7 +116,7 @@ async def test_what_the_stream_has_more_comes_back_whole(
             assert [v["verdict"] for v in verdicts] == ["accepted"] * 5 + ["parked"] * 2
             await backup(
                 settings.owner_database_url, lookup_key=settings.lookup_key_bytes, institution=settings.institution,
-                checkpoints=settings.checkpoints_path, out=tmp_path / "kopie",
+                checkpoints=settings.checkpoints_path, erasures=settings.erasures_path, out=tmp_path / "kopie",
             )  # fmt: skip
             new = after(crm, old[4])
             sent = await crm.send_all(new)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import os
 import secrets
+import select
+import shlex
+import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.exceptions import InvalidTag
+from pydantic import SecretStr
 
 from events.errors import KeyMissing, SetupError
 from events.keys import KeyWrapper, Ring, RingWrapper, head_of, key_id_of, of_event, of_person
 from services.embedded.credentials import Credentials, Internal, update
-from services.keys import RingFile, key_wrapper
+from services.keys import RingFile, key_wrapper, ring_of_command
 from services.settings import Settings
 
 
@@ -37,7 +45,21 @@ def _in_credentials(where: Path) -> KeyWrapper:
     return key_wrapper(settings)
 
 
-KEEPERS: list[Callable[[Path], KeyWrapper]] = [_in_memory, _in_environment, _in_file, _in_credentials]
+def printing(where: Path, code: str, *said: str) -> str:
+    """A command as that of a KMS: a program of its own, in a file whose name wants quotes."""
+    program = where / "kms van ons.py"
+    program.write_text(code)
+    return shlex.join([sys.executable, str(program), *said])
+
+
+def _of_command(where: Path) -> KeyWrapper:
+    held = where / "held"
+    held.write_text(Ring.fresh().with_new().text() + "\n")
+    return key_wrapper(Settings(key_ring_command=printing(where, SHOW, str(held))))
+
+
+SHOW = "import sys; print(open(sys.argv[1]).read())"
+KEEPERS: list[Callable[[Path], KeyWrapper]] = [_in_memory, _in_environment, _in_file, _of_command, _in_credentials]
 
 
 @pytest.fixture(params=KEEPERS, ids=lambda make: make.__name__.strip("_"))
@@ -123,6 +145,74 @@ class TestRing:
         assert keeper.primary == second.primary
         assert await keeper.unwrap([(b"a", wrapped)]) == [bytes(32)]
 
+
+class TestCommand:
+    def test_it_may_print_base64_as_a_kms_does(self, tmp_path: Path) -> None:
+        ring = Ring.fresh().with_new()
+        encoded = base64.b64encode(ring.text().encode() + b"\n").decode()
+        found = ring_of_command(printing(tmp_path, "import sys; print(sys.argv[1])", encoded))
+        assert found.text() == ring.text()
+
+    def test_it_goes_before_the_environment_and_no_shell_reads_it(self, tmp_path: Path) -> None:
+        ring = Ring.fresh()
+        command = printing(tmp_path, "import sys; print(sys.argv[1]); assert sys.argv[2:] == ['$HOME', ';', '|', 'x']",
+                           ring.text(), "$HOME", ";", "|", "x")  # fmt: skip
+        settings = Settings(key_ring_command=command, key_ring=SecretStr(Ring.fresh().text()))
+        assert key_wrapper(settings).primary == ring.primary
+
+    def test_it_gets_no_secret_of_the_book(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RELATIEBOEK_LOOKUP_KEY", "ab" * 32)
+        monkeypatch.setenv("DATABASE_URL", "postgresql://a:b@c/d")
+        monkeypatch.setenv("VAULT_ADDR", Ring.fresh().text())
+        code = (
+            "import os; assert not [n for n in os.environ if n.startswith(('RELATIEBOEK', 'DATABASE'))]; "
+            "print(os.environ['VAULT_ADDR'])"
+        )
+        assert ring_of_command(printing(tmp_path, code)).text() == os.environ["VAULT_ADDR"]
+
+    @pytest.mark.parametrize(
+        ("code", "said"),
+        [
+            ("print('geheim:geheim')", "sleutelring is onjuist"),
+            ("print('geheim')", "gaf geen sleutelring"),
+            ("import sys; sys.stdout.buffer.write(b'\\xff:geheim')", "gaf geen sleutelring"),
+            ("", "sleutelring is onjuist"),
+            ("import sys; print('geheim'); print('geheim', file=sys.stderr); sys.exit(3)", "eindigde met 3"),
+            ("while True: print('geheim' * 1000)", "veel te veel"),
+        ],
+    )
+    def test_what_goes_wrong_is_told_without_its_output(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str], code: str, said: str
+    ) -> None:
+        with pytest.raises(SetupError, match=said) as caught:
+            ring_of_command(printing(tmp_path, code))
+        shown = "".join(traceback.format_exception(caught.value)).replace(code, "")
+        assert "geheim" not in str(caught.value)
+        assert "geheim:geheim" not in shown
+        assert capfd.readouterr() == ("", "")
+
+    @pytest.mark.parametrize("command", ["geen-zulk-programma --geheim", "'geheim", " "])
+    def test_what_cannot_run_is_told(self, command: str) -> None:
+        with pytest.raises(SetupError, match="RELATIEBOEK_KEY_RING_COMMAND kan niet") as caught:
+            ring_of_command(command)
+        assert "geheim" not in str(caught.value)
+
+    def test_it_ends_in_time_with_all_that_it_started(self, tmp_path: Path) -> None:
+        started = tmp_path / "started"
+        code = (
+            "import subprocess, sys, time\n"
+            "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+            "open(sys.argv[1], 'w').write(str(child.pid)); time.sleep(600)"
+        )
+        with pytest.raises(SetupError, match="was na 4 seconden niet klaar"):
+            ring_of_command(printing(tmp_path, code, str(started)), within_s=4)
+        with contextlib.suppress(ProcessLookupError):  # gone already
+            child = os.pidfd_open(int(started.read_text()))
+            assert select.select([child], [], [], 10)[0], "it lives on"
+            os.close(child)
+
+
+class TestNoRing:
     def test_without_any_ring_it_says_what_to_set(self, tmp_path: Path) -> None:
         with pytest.raises(SetupError, match="RELATIEBOEK_KEY_RING"):
             key_wrapper(Settings(data_dir=tmp_path))

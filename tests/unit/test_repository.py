@@ -239,6 +239,13 @@ class TestContainers:
         used = {v.split(":")[0] for s in whole["services"].values() for v in s.get("volumes", [])}
         assert {v for v in used if not v.startswith("./")} == set(whole["volumes"])
 
+    @pytest.mark.parametrize("path", ["docker-compose.yml", "deploy/cluster/docker-compose.yml"])
+    def test_no_path_is_both_in_memory_and_on_disk(self, path: str) -> None:
+        for name, service in compose(path)["services"].items():
+            in_memory = {at.split(":")[0] for at in service.get("tmpfs", [])}
+            on_disk = {volume.split(":")[1] for volume in service.get("volumes", [])}
+            assert not in_memory & on_disk, name
+
     def test_secrets_come_from_the_environment_and_only_where_needed(self) -> None:
         text = (ROOT / "docker-compose.yml").read_text()
         for name, value in re.findall(r"^\s+(\w*(?:PASSWORD|SEED|KEY)\w*): (.+)$", text, re.MULTILINE):
