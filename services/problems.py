@@ -20,6 +20,8 @@ from events.errors import Diverged, FieldError, Invalid, NotFound, NotYetThere, 
 from events.verdict import PROBLEMS
 
 PROBLEM_JSON: Final = "application/problem+json"
+# SQLSTATE: connections, room and memory, a stop or a start of the server. Not 57014, a statement that took too long.
+_OUT_STATES: Final = ("08", "53", "57P")
 
 # What only HTTP knows of; the codes of verdicts are in events.verdict.PROBLEMS.
 HTTP_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
@@ -84,6 +86,13 @@ def _unavailable(what: str, retry_after_s: float, code: str = "unavailable") -> 
     return Answer(503, problem, {"Retry-After": seconds(retry_after_s)})
 
 
+def _is_out(error: BaseException | None) -> bool:
+    """Whether PostgreSQL says of itself that it cannot work now. While it stops or starts it answers a new connection,
+    and SQLAlchemy hands on what it says as it is; on one that stands, the answer may come before the end of it does."""
+    state = getattr(error, "sqlstate", None)
+    return isinstance(state, str) and state.startswith(_OUT_STATES)
+
+
 def answer_to(error: BaseException) -> Answer:
     """What a client hears about an error. Anything that is not of the tree is a 500 without particulars."""
     match error:
@@ -107,7 +116,9 @@ def answer_to(error: BaseException) -> Answer:
             return _unavailable("Stream and ledger disagree; someone of operations has to look.", 60)
         case RelatieboekError() | PoolTimeout() | InterfaceError() | OperationalError() | OSError() | TimeoutError():
             return _unavailable("An engine is out; try again.", 2)
-        case DBAPIError() if error.connection_invalidated:
+        case DBAPIError() if error.connection_invalidated or _is_out(error.orig):
             return _unavailable("The database went away; try again.", 2)
+        case _ if _is_out(error):
+            return _unavailable("The database does not take us in; try again.", 2)
         case _:
             return Answer(500, describe("internal", [FieldError("", "Something broke here; it has been logged.")]))

@@ -66,14 +66,19 @@ async def postgres_server(server_dir: Path) -> AsyncGenerator[Postgres]:
     server = Postgres(where.postgres, where.log("postgres"), secrets.token_urlsafe(16))
     async with Supervisor(where, lambda _: None) as supervisor:
         await supervisor.start(server)
-        await _sql(server, f"CREATE DATABASE {_TEMPLATE}")
-        await migrate(server.url(database=_TEMPLATE), _SERVICE_PASSWORD)
-        engine = create_async_engine(server.url(SERVICE_ROLE, _SERVICE_PASSWORD, _TEMPLATE), hide_parameters=True)
-        for projection in PROJECTIONS.values():
-            async with engine.begin() as conn:
-                await install(conn, projection)
-        await engine.dispose()
+        await make_template(server)
         yield server
+
+
+async def make_template(server: Postgres) -> None:
+    """Makes the migrated database of which every test's own is a copy."""
+    await _sql(server, f"CREATE DATABASE {_TEMPLATE}")
+    await migrate(server.url(database=_TEMPLATE), _SERVICE_PASSWORD)
+    engine = create_async_engine(server.url(SERVICE_ROLE, _SERVICE_PASSWORD, _TEMPLATE), hide_parameters=True)
+    for projection in PROJECTIONS.values():
+        async with engine.begin() as conn:
+            await install(conn, projection)
+    await engine.dispose()
 
 
 async def _sql(server: Postgres, *statements: str) -> None:

@@ -86,7 +86,7 @@ class AccessLog:
             if status < 400 and operation not in OPEN:
                 _log.error("access_log.answer_to_nobody", operation=operation)
                 raise NobodyKnown(f"{operation} answered somebody unknown")
-            if status >= 400:
+            if 400 <= status < 500:  # while an engine is out nobody can be known: that says nothing of who asks
                 self._security.note(
                     method=scope["method"], route=route, status=status, address=address, client=client
                 )  # fmt: skip

@@ -6,17 +6,16 @@ import asyncio
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
-from events.errors import Invalid, NotFound, Unavailable
+from events.errors import Invalid, NotFound
 from events.seen import note_items
 from projections import relation_view
 from projections.store import live
 from services.access_log.reading import accesses, kin_of
 from services.api.asking import HasParts, relation_named
 from services.api.html import language_of, render
-from services.api.page import WITHIN_S, sign_in_form, signed_in
+from services.api.page import OUT, WITHIN_S, out_page, sign_in_form, signed_in
 from services.api.parts import Parts
 from services.api.permits import permitted
 
@@ -39,8 +38,8 @@ async def show_accesses(id: str, request: Request, parts: HasParts) -> Response:
             shown = await _gather(parts, id, request.query_params.get("cursor"))
     except (NotFound, Invalid):
         return render(request, language, "gone.html", status_code=404, viewer=viewer)
-    except (SQLAlchemyError, OSError, TimeoutError, Unavailable):
-        return render(request, language, "out.html", status_code=503)
+    except OUT:
+        return out_page(request, language)
     return render(request, language, "accesses.html", viewer=viewer, **shown)
 
 

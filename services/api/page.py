@@ -21,6 +21,7 @@ from events.errors import NotFound, Unavailable
 from projections import team_timeline
 from projections.alert_queries import overdue_lines
 from projections.page import Page
+from projections.postgres import OUTAGES
 from projections.store import live
 from projections.timeline_queries import team_page
 from projections.viewer import Viewer
@@ -41,13 +42,16 @@ from services.api.signing import (
 )
 from services.api.words import Language, words
 from services.identity import accounts, sessions
-from services.problems import Answer, Refused, answer_to, refuse
+from services.problems import Answer, Refused, answer_to, refuse, seconds
 from services.status import status
 
 OVERDUE_SHOWN: Final = 15
 ENTRIES_SHOWN: Final = 15
 _MAX_FORM_BYTES: Final = 4 * 1024
 WITHIN_S: Final = 8.0
+_RETRY_S: Final = 15.0  # as the page itself does for who has no script
+# Errors for which a page says that it is out for a moment.
+OUT: Final = (SQLAlchemyError, Unavailable, *OUTAGES)
 
 router = APIRouter(include_in_schema=False)
 
@@ -62,9 +66,16 @@ async def show(request: Request, parts: HasParts) -> Response:
             if viewer is None:
                 return sign_in_form(request, parts, language)
             shown = await _gather(parts, viewer, language, request.query_params.get("team"))
-    except (SQLAlchemyError, OSError, TimeoutError, Unavailable):
-        return render(request, language, "out.html", status_code=503)
+    except OUT:
+        return out_page(request, language)
     return render(request, language, "page.html", viewer=viewer, **shown)
+
+
+def out_page(request: Request, language: Language) -> Response:
+    """What a person sees while an engine is out: nothing of what they asked for, and to come back."""
+    response = render(request, language, "out.html", status_code=503)
+    response.headers["Retry-After"] = seconds(_RETRY_S)
+    return response
 
 
 async def signed_in(request: Request, parts: Parts) -> Viewer | None:

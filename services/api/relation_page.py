@@ -10,17 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
 from events.clock import book_now
-from events.errors import Invalid, NotFound, Unavailable
+from events.errors import Invalid, NotFound
 from projections.relation_queries import show
 from projections.timeline_queries import relation_page
 from projections.viewer import Viewer
 from services.api.asking import HasParts, relation_named
 from services.api.html import language_of, render
-from services.api.page import WITHIN_S, sign_in_form, signed_in
+from services.api.page import OUT, WITHIN_S, out_page, sign_in_form, signed_in
 from services.api.parts import Parts
 from services.api.permits import permitted
 from services.api.words import Language, words
@@ -47,8 +46,8 @@ async def show_page(id: str, request: Request, parts: HasParts) -> Response:
             shown = await _gather(parts, viewer, language, id, request.query_params.get("cursor"))
     except (NotFound, Invalid):
         return render(request, language, "gone.html", status_code=404, viewer=viewer)
-    except (SQLAlchemyError, OSError, TimeoutError, Unavailable):
-        return render(request, language, "out.html", status_code=503)
+    except OUT:
+        return out_page(request, language)
     return render(request, language, "relation.html", viewer=viewer, **shown)
 
 

@@ -97,7 +97,9 @@ def verify(
             notes = [row["note"] for row in await conn.fetch("SELECT note FROM ledger.checkpoint ORDER BY size")]
             signed = [opened(text, [verifier]) for text in (*notes, *files)]
             if relation is not None:
-                return await verify_relation(conn, await _resolved(settings, relation), signed), len(signed)
+                report = await verify_relation(conn, await _resolved(settings, relation), signed)
+                bar.update(task, completed=report.entries, total=report.entries, more="relatie")
+                return report, len(signed)
 
             def tell(done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total)

@@ -21,6 +21,7 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig
 from nats.js.errors import Error as JetStreamError
 from sqlalchemy import delete, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.errors import FieldError, Invalid, Unavailable
@@ -117,7 +118,7 @@ class Inboxes:
                         await self._stream.ensure_department(name)
                         await self._subscribe(name)
                         self._open.add(name)
-            except (Unavailable, NatsError, JetStreamError, OSError, TimeoutError) as error:
+            except (Unavailable, NatsError, JetStreamError, SQLAlchemyError, OSError, TimeoutError) as error:
                 log.warning("inbox not open yet", exc_info=error)
             await asyncio.sleep(_RETRY_S)
 
@@ -172,7 +173,7 @@ async def send_outbox(engine: AsyncEngine, broker: NatsBroker, relay: Relay, wak
                     sent += 1
             if sent == 500:
                 continue
-        except (NatsError, JetStreamError, OSError, TimeoutError) as error:
+        except (NatsError, JetStreamError, SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("verdicts wait", exc_info=error)
         try:
             async with asyncio.timeout(_RETRY_S):

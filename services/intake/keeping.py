@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from events.clock import system_now
@@ -62,6 +63,6 @@ async def keep(engine: AsyncEngine, wake: asyncio.Event, *, parked_days: int, re
                     expired = await expire(conn, parked_days=parked_days, rejected_days=rejected_days)
                 if expired:
                     wake.set()
-        except OSError as error:
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("expiry waits", exc_info=error)
         await asyncio.sleep(_EVERY_S)

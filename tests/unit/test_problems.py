@@ -7,8 +7,9 @@ import io
 import json
 from typing import Any
 
+import asyncpg
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from events.errors import (
     Diverged,
@@ -39,6 +40,11 @@ from services.strict_json import MAX_DEPTH, read_array, read_json
         (Fenced(), 503),
         (RelatieboekError("x"), 503),
         (OperationalError("SELECT secret", {}, Exception("secret")), 503),
+        (DBAPIError("SELECT secret", {}, asyncpg.AdminShutdownError("secret")), 503),
+        (DBAPIError("SELECT secret", {}, asyncpg.DiskFullError("secret")), 503),
+        (DBAPIError("SELECT secret", {}, asyncpg.UndefinedTableError("secret")), 500),
+        (asyncpg.CannotConnectNowError("the database system is starting up"), 503),
+        (asyncpg.TooManyConnectionsError("secret"), 503),
         (ConnectionRefusedError("10.0.0.7"), 503),
         (TimeoutError(), 503),
         (ValueError("secret"), 500),
