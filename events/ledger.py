@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Text, bindparam, literal, literal_column, select, tuple_, union_all
+from sqlalchemy import Text, bindparam, literal, literal_column, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.identity import is_uuid
@@ -41,14 +41,6 @@ async def read(conn: AsyncConnection, after: int, limit: int) -> list[Recorded]:
     query = select(entry.c.payload, entry.c.version).where(entry.c.position > after)
     rows = await conn.execute(query.order_by(entry.c.position).limit(limit))
     return [decode(r.payload, r.version) for r in rows]
-
-
-async def positions_of(conn: AsyncConnection, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """The positions of events by (source, id); what is not in the ledger is left out."""
-    if not names:
-        return {}
-    query = select(entry.c.source, entry.c.id, entry.c.position).where(tuple_(entry.c.source, entry.c.id).in_(names))
-    return {(r.source, r.id): r.position for r in await conn.execute(query)}
 
 
 async def read_relation(conn: AsyncConnection, relation: str) -> list[Recorded]:

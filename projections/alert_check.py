@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 from events.recorded import local_date
-from projections.alert_line import contacts_of, meetings_of, open_of
+from projections.alert_line import contacts_of, meetings_of, newest_of, open_of
 from projections.alert_rule import differs
 from projections.due import anchored_due, meets_in_time, paused
 from projections.escalation import next_level_on
@@ -22,10 +21,12 @@ _DAY: Final = timedelta(days=1)
 
 
 def settle_line(row: Row, bucket: Row | None, institution: Institution, lead_working_days: int) -> None:
-    """Sets `check_at`, `overdue_from` and `overdue_on` of the line's row, counting from its `seen_at`."""
-    row["check_at"] = row["overdue_from"] = row["overdue_on"] = None
+    """Sets `last_on`, `check_at`, `overdue_from` and `overdue_on` of the line's row, counting from its `seen_at`."""
+    row["last_on"] = row["check_at"] = row["overdue_from"] = row["overdue_on"] = None
     if row["our_layer"] is None:
         return
+    newest = newest_of(row["channels"], bucket)
+    row["last_on"] = None if newest is None else newest.on
     if row["conflict"]:
         row["check_at"] = None if open_of(row) is None else row["seen_at"]
         return
@@ -59,14 +60,10 @@ def _settle_plain(row: Row, bucket: Row | None, institution: Institution) -> boo
     if row["cadence"]["mode"] != "rolling" or row["pauses"] or row["ended_on"] or row["vacant_on"]:
         return False
     anchor: date = row["starts_on"]
-    if bucket is not None:
-        if bucket["meetings"]:
-            return False
-        channels = row["channels"]
-        for on, _, channel in reversed(bucket["dates"]):
-            if channels is None or channel in channels:
-                anchor = max(anchor, date.fromisoformat(on))
-                break
+    if bucket is not None and bucket["meetings"]:
+        return False
+    if row["last_on"] is not None:
+        anchor = max(anchor, row["last_on"])
     due = anchored_due(row["cadence"]["every"], row["grace_working_days"], anchor, (), institution.calendar)
     since, start = row["seen_at"], day_start(due.overdue_on)
     row["overdue_from"], row["overdue_on"] = max(since, start), due.overdue_on
@@ -93,8 +90,5 @@ def _enough(line: Line, bucket: Row | None, today: date) -> list[Qualifying]:
     if isinstance(line.cadence, Quota):
         first = period_of(line.cadence.per, min([today, *(p.from_on for p in line.pauses)]))[0]
         return contacts_of(line, bucket, period_of(line.cadence.per, first - _DAY)[0])
-    dates: Sequence[Any] = () if bucket is None else bucket["dates"]
-    for on, position, channel in reversed(dates):
-        if line.channels is None or channel in line.channels:
-            return [Qualifying(date.fromisoformat(on), position)]
-    return []
+    newest = newest_of(line.channels, bucket)
+    return [] if newest is None else [newest]

@@ -7,7 +7,7 @@ was absorbed when they were raised (see `alert_settle`).
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
@@ -108,6 +108,15 @@ def contacts_of(line: Line, bucket: Row | None, since: date = date.min) -> list[
         for on, position, channel in dates[start:]
         if channels is None or channel in channels
     ]
+
+
+def newest_of(channels: Collection[str] | None, bucket: Row | None) -> Qualifying | None:
+    """The last contact of a line's layers that its channels accept; None of them: any."""
+    dates: Sequence[Any] = () if bucket is None else bucket["dates"]
+    for on, position, channel in reversed(dates):
+        if channels is None or channel in channels:
+            return Qualifying(date.fromisoformat(on), position)
+    return None
 
 
 def meetings_of(line: Line, bucket: Row | None, now: datetime) -> list[Meeting]:

@@ -37,6 +37,8 @@ relation = Table(
     _text_key("relation"),
     Column("version", BigInteger, nullable=False, comment="of the relation's last event: what an alert is based on"),
     Column("name", Text),
+    Column("name_key", Text),
+    Column("kind", Text),
     Column("tier", Text),
     Column("tiers", JSONB, nullable=False, comment="[[stamp, tier, position, recorded]], ascending"),
     Column("owner", Text, comment="reference of an employee: whose an unowned line is"),
@@ -44,7 +46,8 @@ relation = Table(
     Column("withdrawn_position", BigInteger, nullable=False, comment="of the last withdrawal of one of its events; 0"),
     Column("withdrawn_at", _instant),
     Column("root", Text, nullable=False, comment="whom its lines count for: itself, or who absorbed it"),
-    Index("relation_root", "root", postgresql_where=text("root <> relation")),
+    Index("relation_root", "root"),
+    Index("relation_name", "name_key", "relation"),
 )
 
 roster = Table(
@@ -174,7 +177,9 @@ line = Table(
     Column("check_at", _instant, comment="first instant at which the alerts are not what they should be; null: never"),
     Column("overdue_from", _instant, comment="not overdue before this instant; null: never, as far as known"),
     Column("overdue_on", Date, comment="what is overdue at overdue_from; order of the overdue lines"),
+    Column("last_on", Date, comment="of the newest contact that qualifies, of all relations that are one by merges"),
     Column("stale", Boolean, nullable=False, comment="changed in this batch, not settled yet; false once stored"),
+    Index("line_root", "root"),
     Index("line_check_at", "check_at", "relation", "line", postgresql_where=text("check_at IS NOT NULL")),
     Index("line_overdue_on", "overdue_on", "relation", "line", postgresql_where=text("overdue_on IS NOT NULL")),
 )

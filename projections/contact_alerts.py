@@ -28,6 +28,7 @@ from projections.due import LEAD_WORKING_DAYS
 from projections.institution import ALL, INSTITUTION_KINDS, fold_institution, institution_needs
 from projections.kin import alias_needs, fold_alias
 from projections.line_facts import LINE_KINDS
+from projections.names import name_key
 from projections.rows import Group, Need, One, Projection, Row, Rows
 from projections.staff import STAFF_KINDS, fold_staff, staff_needs
 from projections.working_calendar import WorkingCalendar
@@ -37,8 +38,8 @@ _COUNTERPART_KINDS: Final = frozenset({"counterpart.added", "counterpart.moved",
 _NOTHING: Final[dict[str, list[Any]]] = {}
 # column of the relation's row -> field of the payload, by kind
 _REGISTERS: Final[Mapping[str, Mapping[str, str]]] = {
-    "relation.registered": {"name": "name"},
-    "relation.details_changed": {"name": "name"},
+    "relation.registered": {"name": "name", "kind": "kind"},
+    "relation.details_changed": {"name": "name", "kind": "kind"},
     "relation.owner_assigned": {"owner": "employee"},
 }
 
@@ -118,7 +119,7 @@ def build(calendar: WorkingCalendar, lead_working_days: int = LEAD_WORKING_DAYS)
     """The projection for an institution's calendar and lead."""
     return Projection(
         name="contact_alerts",
-        version=2,
+        version=3,
         metadata=metadata,
         needs=needs,
         evolve=evolve,
@@ -144,8 +145,9 @@ def _relation(rows: Rows, event: Recorded, registers: Mapping[str, str]) -> None
     if known is None:
         rows.put("roster", {"whole": ALL, "relation": event.relation})
         known = {
-            "relation": event.relation, "version": 0, "name": None, "tier": None, "tiers": [], "owner": None,
-            "stamps": {}, "withdrawn_position": 0, "withdrawn_at": None, "root": event.relation,
+            "relation": event.relation, "version": 0, "name": None, "name_key": None, "kind": None, "tier": None,
+            "tiers": [], "owner": None, "stamps": {}, "withdrawn_position": 0, "withdrawn_at": None,
+            "root": event.relation,
         }  # fmt: skip
     row: Row = {**known, "version": max(known["version"], event.version)}
     for column, field in registers.items():
@@ -153,6 +155,8 @@ def _relation(rows: Rows, event: Recorded, registers: Mapping[str, str]) -> None
         if value is not None and event.stamp > row["stamps"].get(column, []):
             row[column] = value
             row["stamps"] = {**row["stamps"], column: event.stamp}
+    if row["name"] != known["name"]:
+        row["name_key"] = name_key(row["name"])
     if event.kind == "relation.tier_assigned":
         assigned = [event.stamp, event.data["tier"], event.position, iso(event.recorded_at)]
         row["tiers"] = sorted([t for t in row["tiers"] if t[0] != event.stamp] + [assigned])

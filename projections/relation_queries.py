@@ -42,14 +42,14 @@ from projections.line_state import DEFAULT_RULES, Rules
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.relation_matrix import matrix_of
 from projections.relation_present import alert_of, head_of, local_iso, present, year_before
-from projections.relation_questions import attention, gaps, not_absorbed, shared_with
+from projections.relation_questions import attention, not_absorbed, shared_with
 from projections.relation_tables import APART, FOLD
 from projections.relation_view import PROJECTION, name_key
 from projections.rows import MemoryRows, Row
 from projections.store import Live, live, versioned
 from projections.viewer import EVERYTHING, Viewer, hidden_bits
 
-__all__ = ["attention", "gaps", "list_relations", "load", "matrix", "schedule", "show"]
+__all__ = ["attention", "list_relations", "load", "matrix", "schedule", "show"]
 
 MAX_QUERY_CHARS: Final = 100
 _SCOPE: Final = "relations"

@@ -1,135 +1,32 @@
-"""Questions over all relations that the relation view answers: 2 (gaps on the layers) and 6 (where attention went)."""
+"""The question over all relations that the relation view answers: 6 (where attention went)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     FromClause,
-    Text,
     and_,
-    case,
     exists,
     func,
-    literal_column,
     not_,
-    or_,
     select,
-    true,
-    tuple_,
-    union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import ledger
 from events.recorded import local_date
 from projections.attention_sums import spent_by_all
 from projections.kin import ALL
 from projections.layers import layers_in
-from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.relation_present import year_before
 from projections.relation_view import PROJECTION
 from projections.sight import in_sight
 from projections.store import Live, live
 from projections.viewer import EVERYTHING, Viewer
-
-_GAPS: Final = "gaps"
-
-
-async def gaps(
-    conn: AsyncConnection,
-    now: datetime,
-    *,
-    tier: str | None = None,
-    team: str | None = None,
-    cursor: str | None = None,
-    limit: int = 100,
-    viewer: Viewer = EVERYTHING,
-) -> Page:
-    """Lines that ask for contact today and had none that qualifies in twelve months, by relation name and line.
-
-    An item: relation, relation_name, kind, tier, line, our_layer, their_layer, cadence, starts_on, last_on, owner,
-    evidence (the position of what set the line). Who does have contact with whom is in the matrix of a relation. Raises
-    Invalid naming `/cursor` or `/limit`.
-    """
-    build = await live(conn, PROJECTION)
-    relation, line, contact = (build.tables[name] for name in ("relation", "line", "contact"))
-    today = local_date(now)
-    alias, other = build.tables["alias"], build.tables["alias"].alias("other")
-    # The contacts of all members count for the lines of each; nearly every relation is its only member.
-    root = func.coalesce(alias.c.root, line.c.relation)
-    members = union_all(
-        select(root.label("member")).correlate(line, alias),
-        select(other.c.absorbed).where(other.c.merged, other.c.root == root).correlate(line, alias),
-    ).lateral("members")
-    newest = (
-        select(contact.c.held_on)
-        .where(
-            contact.c.relation == members.c.member,
-            contact.c.counted,
-            contact.c.held_on <= today,
-            contact.c.pairs.bitwise_and(line.c.pair) != 0,
-            or_(line.c.channels.is_(None), line.c.channels.contains(func.to_jsonb(contact.c.channel))),
-        )
-        .order_by(contact.c.held_on.desc())
-        .limit(1)
-        .correlate(line, members)
-        .scalar_subquery()
-    )
-    of_all = select(func.max(newest)).select_from(members).correlate(line, alias).scalar_subquery()
-    # The fold keeps the day of the line's own relation. A contact after today, and merges, want a look at contacts.
-    since = year_before(today)
-    survivors = select(other.c.root).where(other.c.merged)
-    alone = and_(
-        alias.c.absorbed.is_(None), line.c.relation.not_in(survivors), func.coalesce(line.c.last_on, since) <= today
-    )
-    last = select(case((alone, line.c.last_on), else_=of_all).label("held_on")).correlate(line, alias).lateral("last")
-    wanted = (
-        select(
-            relation.c.relation, relation.c.name, relation.c.name_key, relation.c.kind, relation.c.tier,
-            line.c.line, line.c.our_layer, line.c.their_layer, line.c.cadence, line.c.starts_on, line.c.owner,
-            last.c.held_on, line.c.facts["set"][0].label("stamp"),
-        )
-        .select_from(line)
-        .outerjoin(alias, _absorbed(alias, line.c.relation))
-        .join(relation, relation.c.relation == root)
-        .outerjoin(last, true())
-        .where(
-            relation.c.name.is_not(None),
-            line.c.our_layer.is_not(None),
-            or_(line.c.last_on.is_(None), line.c.last_on <= since, line.c.last_on > today),
-            line.c.starts_on <= today,
-            or_(line.c.ended_on.is_(None), line.c.ended_on > today),
-            not_(_paused(line.c.pauses, today.isoformat())),
-            or_(last.c.held_on.is_(None), last.c.held_on <= since),
-            *([] if tier is None else [relation.c.tier == tier]),
-            *shared_with(build, team, viewer),
-        )
-        .order_by(relation.c.name_key, relation.c.relation, line.c.line)
-        .limit(check_limit(limit) + 1)
-    )  # fmt: skip
-    if cursor is not None:
-        after = decode_cursor(_GAPS, cursor, (str, str, str))
-        wanted = wanted.where(tuple_(relation.c.name_key, relation.c.relation, line.c.line) > tuple_(*after))
-    found = (await conn.execute(wanted)).all()
-    set_by = [(r.stamp[2], r.stamp[3]) for r in found[:limit]]  # its source and id: see `Recorded.stamp`
-    positions = await ledger.positions_of(conn, set_by)
-    items = [
-        {
-            "relation": r.relation, "relation_name": r.name, "kind": r.kind, "tier": r.tier, "line": r.line,
-            "our_layer": r.our_layer, "their_layer": r.their_layer, "cadence": r.cadence,
-            "starts_on": r.starts_on.isoformat(), "last_on": r.held_on and r.held_on.isoformat(), "owner": r.owner,
-            "evidence": [positions[by]] if by in positions else [],
-        }
-        for r, by in zip(found, set_by, strict=False)
-    ]  # fmt: skip
-    more = len(found) > limit
-    end = found[limit - 1] if more else None
-    return Page(items, None if end is None else encode_cursor(_GAPS, (end.name_key, end.relation, end.line)))
 
 
 async def attention(conn: AsyncConnection, now: datetime, *, viewer: Viewer = EVERYTHING) -> list[dict[str, Any]]:
@@ -197,14 +94,6 @@ class _Tally:
             for part in ("kind", "channel", "relation_kind", "layer")
         }
         return {"relations": self.relations, "contacts": contacts, "minutes": minutes, **by}
-
-
-def _paused(pauses: ColumnElement[Any], today: str) -> ColumnElement[bool]:
-    """ISO dates compare as texts."""
-    pause = func.jsonb_array_elements(pauses).table_valued("value", name="pause")
-    start: ColumnElement[Any] = literal_column("pause.value ->> 0", Text)
-    until: ColumnElement[Any] = literal_column("pause.value ->> 1", Text)
-    return exists(select(1).select_from(pause).where(start <= today, or_(until.is_(None), until > today)))
 
 
 def shared_with(build: Live, team: str | None, viewer: Viewer) -> list[ColumnElement[bool]]:

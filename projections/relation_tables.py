@@ -118,8 +118,6 @@ line = Table(
     Column("ended_on", Date),
     Column("pauses", JSONB, nullable=False, comment="[[from, until or null]]: the first day, the first day after it"),
     Column("facts", JSONB, nullable=False, info=FOLD),
-    Column("last_on", Date, info=FOLD, comment="of the newest contact of its own relation that qualifies, see gaps"),
-    Column("stale", Boolean, nullable=False, info=FOLD, comment="last_on is to be settled; false once stored"),
 )
 
 alert = Table(

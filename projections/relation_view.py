@@ -18,7 +18,6 @@ from projections.contact_facts import CONTACT_KINDS
 from projections.contact_same import DECLARED, State, same_needs, turns
 from projections.institution import INSTITUTION_KINDS, fold_institution, institution_needs
 from projections.kin import ALL, KIN_KINDS, fold_alias
-from projections.line_contact import follow_contact, line_settle_needs, settle_lines, spread_lines
 from projections.line_facts import LINE_KINDS
 from projections.names import name_key
 from projections.registers import day, put_newest, register
@@ -142,17 +141,13 @@ def _contact(rows: Rows, event: Recorded, relation: Row) -> None:
         relation["contacts_total"] += int(row["counted"]) - (before is not None)
         relation["minutes_total"] += (row["minutes"] if row["counted"] else 0) - (before["minutes"] if before else 0)
         rows.put("contact", row)
-        follow_contact(rows, event.relation, was, row)
 
 
 def _line(rows: Rows, event: Recorded, relation: Row) -> None:
     line = event.data["line"]
     known = rows.get("line", event.relation, line)
     facts = line_facts.add_fact({} if known is None else known["facts"], event)
-    last_on = None if known is None else known["last_on"]
-    stale = event.kind == "schedule.line_set" or (known is not None and known["stale"])
-    row: Row = {"relation": event.relation, "line": line, **line_facts.derive(facts), "facts": facts}
-    rows.put("line", {**row, "last_on": last_on, "stale": stale})
+    rows.put("line", {"relation": event.relation, "line": line, **line_facts.derive(facts), "facts": facts})
 
 
 def _line_of(data: Mapping[str, Any]) -> str | None:
@@ -212,10 +207,6 @@ def _nothing(event: Recorded) -> list[Need]:
     return []
 
 
-def _contact_needs(event: Recorded) -> list[Need]:
-    return [*same_needs(event), Group("line", event.relation)]
-
-
 def _answer_needs(event: Recorded) -> list[Need]:
     plan, question = event.data["plan"], event.data["question"]
     return [One("plan", (event.relation, plan)), One("answer", (event.relation, plan, question))]
@@ -232,7 +223,7 @@ _HANDLERS: Final[dict[str, tuple[Handler, Callable[[Recorded], list[Need]]]]] = 
     **{f"counterpart.{k}": (_counterpart, _keys(("counterpart", "person"))) for k in ("added", "moved", "departed")},
     "team.relation_assigned": (_assigned, _keys(("assignment", "team"))),
     "team.relation_unassigned": (_assigned, _keys(("assignment", "team"))),
-    **dict.fromkeys((*CONTACT_KINDS, DECLARED), (_contact, _contact_needs)),
+    **dict.fromkeys((*CONTACT_KINDS, DECLARED), (_contact, same_needs)),
     **{kind: (_line, _keys(("line", "line"))) for kind in LINE_KINDS},
     **{f"alert.{k}": (_alert, _keys(("alert", "alert"))) for k in _ALERTS},
     "satisfaction.scored": (_scored, _keys(("response", "response"))),
@@ -298,7 +289,6 @@ def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
 
 
 PROJECTION: Final = Projection(
-    name="relation_view", version=5, metadata=metadata, needs=needs, evolve=evolve, settle=settle_lines,
-    settle_needs=line_settle_needs, spread=spread_lines, announce=announce, kept=frozenset({"alias", SPENT}),
-    triggers=triggers,
+    name="relation_view", version=6, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
+    kept=frozenset({"alias", SPENT}), triggers=triggers,
 )  # fmt: skip

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from projections.agreement_queries import programmes
 from projections.alert_queries import list_alerts
 from projections.chain_queries import pockets
+from projections.layer_gaps import gaps
 from projections.page import Page
 from projections.partnership_queries import commitments
-from projections.relation_questions import gaps
 from projections.viewer import Viewer
 from projections.workflows.completeness_queries import incomplete_relations
 from projections.workflows.loop_queries import list_loops

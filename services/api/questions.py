@@ -14,8 +14,9 @@ from events.identity import is_uuid
 from projections import contact_alerts, relation_view
 from projections.alert_explain import explain
 from projections.alert_queries import overdue_lines
+from projections.layer_gaps import gaps
 from projections.page import MAX_LIMIT
-from projections.relation_queries import attention, gaps
+from projections.relation_queries import attention
 from services.api.answering import json_response, list_response
 from services.api.asking import Asked, HasParts, NoKeys, Paging, Reader, UpTo
 from services.api.relations import HistoryAsked, history_response
@@ -58,7 +59,7 @@ class GapsAsked(Paging):
     tier: str | None = Field(None, max_length=20, description="lines of relations of this tier")
 
 
-@router.get("/2", operation_id="answerQuestion2", dependencies=[_view])
+@router.get("/2", operation_id="answerQuestion2", dependencies=[_alerts])
 async def layer_gaps(
     request: Request, parts: HasParts, viewer: Reader, asked: Annotated[GapsAsked, Query()]
 ) -> Response:

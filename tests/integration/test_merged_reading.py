@@ -13,7 +13,7 @@ from events.recorded import ORGANISATION
 from projections.difference import difference
 from projections.history import history_of, relation_as_of, relation_states
 from projections.past import Bounds
-from projections.relation_queries import attention, gaps, list_relations, matrix, schedule, show
+from projections.relation_queries import attention, list_relations, matrix, schedule, show
 from projections.timeline_queries import after_position, relation_page, team_page
 from projections.viewer import EVERYTHING, of_team
 from tests.given import DELFT, HAAG, Book
@@ -109,21 +109,8 @@ async def test_an_absorbed_relation_stands_in_no_list(engine: AsyncEngine, book:
             assert item["last_contact_at"] == "2026-03-10T10:00:00+01:00"
             assert len(item["identifiers"]) == 2
         assert (await list_relations(conn, now=NOW, viewer=OTHERS)).items == []
-        assert (await gaps(conn, NOW)).items == []
         (tier,) = await attention(conn, NOW)
         assert (tier["tier"], tier["relations"], tier["contacts"], tier["minutes"]) == ("A", 1, 3, 150)
-
-
-async def test_a_gap_of_an_absorbed_relation_is_the_survivors(engine: AsyncEngine, book: Book) -> None:
-    later = datetime(2027, 2, 20, 10, tzinfo=UTC)
-    await record(engine, book.events)
-    async with engine.connect() as conn:
-        found = (await gaps(conn, later)).items
-        assert [(g["relation"], g["line"], g["last_on"]) for g in found] == [(HAAG, "l-1", "2026-02-10")]
-        everything = (await gaps(conn, datetime(2027, 4, 1, 10, tzinfo=UTC), viewer=OF_DELFT)).items
-        assert [(g["relation"], g["relation_name"], g["line"]) for g in everything] == [
-            (HAAG, "Gemeente Den Haag", "l-1"), (HAAG, "Gemeente Den Haag", "l-2"),
-        ]  # fmt: skip
 
 
 async def test_timelines_are_united_and_every_entry_keeps_its_own_relation(engine: AsyncEngine, book: Book) -> None:

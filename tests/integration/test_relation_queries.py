@@ -1,4 +1,4 @@
-"""Queries of the relation view on PostgreSQL: lists, one relation, matrix, gaps and attention."""
+"""Queries of the relation view on PostgreSQL: lists, one relation, matrix and attention."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from events.errors import Invalid
 from events.recorded import ORGANISATION
 from projections.relation_present import present
-from projections.relation_queries import attention, gaps, list_relations, matrix, schedule, show
+from projections.relation_queries import attention, list_relations, matrix, schedule, show
 from projections.relation_view import PROJECTION
 from projections.rows import fold
 from projections.viewer import EVERYTHING, Viewer, of_team
@@ -150,7 +150,6 @@ async def test_a_teams_viewer_sees_its_relations_only(engine: AsyncEngine) -> No
             assert await schedule(conn, relation, NOW, viewer) is None
         assert [i["id"] for i in (await list_relations(conn, now=NOW, viewer=OURS)).items] == [HAAG]
         assert (await list_relations(conn, now=NOW, viewer=NOBODY)).items == []
-        assert {g["relation"] for g in (await gaps(conn, NOW, viewer=OURS)).items} == {HAAG}
         assert [t["tier"] for t in await attention(conn, NOW, viewer=OURS)] == ["A"]
         assert await attention(conn, NOW, viewer=NOBODY) == []
 
@@ -212,28 +211,6 @@ async def test_pages_follow_each_other_and_a_bad_cursor_is_named(engine: AsyncEn
             with pytest.raises(Invalid) as caught:
                 await list_relations(conn, now=NOW, **{field: value})  # pyright: ignore[reportArgumentType]
             assert [e.pointer for e in caught.value.errors] == [f"/{field}"]
-
-
-async def test_gaps_are_lines_without_a_contact_that_qualifies_in_a_year(engine: AsyncEngine) -> None:
-    book = full_book()
-    await record(engine, book.events)
-    async with engine.connect() as conn:
-        found = (await gaps(conn, NOW)).items
-        assert [(g["relation_name"], g["line"], g["last_on"]) for g in found] == [
-            ("Gemeente Délft", "l-1", "2025-01-03"),
-            ("Gemeente Den Haag", "l-2", None),
-        ]
-        first = await gaps(conn, NOW, limit=1)
-        assert first.next is not None
-        second = await gaps(conn, NOW, limit=1, cursor=first.next)
-        assert [*first.items, *second.items] == found
-        assert [g["line"] for g in (await gaps(conn, NOW, tier="A")).items] == ["l-2"]
-    book.tell("schedule.line_paused", {"line": "l-2", "until": "2026-07-01", "occurred_on": "2026-03-01"}, HAAG)
-    book.tell("schedule.line_ended", {"line": "l-1", "occurred_on": "2026-03-01"}, DELFT)
-    await record(engine, book.events)
-    async with engine.connect() as conn:
-        assert (await gaps(conn, NOW)).items == []
-        assert len((await gaps(conn, datetime(2026, 7, 1, 10, tzinfo=UTC))).items) == 1
 
 
 async def test_attention_goes_by_tier_kind_and_layer(engine: AsyncEngine) -> None:

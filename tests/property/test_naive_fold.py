@@ -78,16 +78,6 @@ def relation_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
         facts, "schedule.line_set", lambda d: (d["line"],), lambda e: (e.data["our_layer"], e.data["starts_on"])
     )
     assert {k: (a, str(b)) for k, (a, b) in known(of(rows, "line", "our_layer", "starts_on")).items()} == lines
-    for row in rows.tables["line"].values():
-        if row["our_layer"] is None:
-            continue
-        asked = (row["our_layer"], row["their_layer"])
-        met = [
-            local(d["occurred_at"]) for (relation, _), d in seen.items()
-            if relation == row["relation"] and asked in pairs(d)
-            and (row["channels"] is None or d["channel"] in row["channels"])
-        ]  # fmt: skip
-        assert (row["last_on"], row["stale"]) == (max(met, default=None), False)
 
 
 def team_timeline(rows: MemoryRows, events: Sequence[Recorded]) -> None:
@@ -121,6 +111,17 @@ def contact_alerts(rows: MemoryRows, events: Sequence[Recorded]) -> None:
         facts, ("schedule.line_set", "schedule.line_reassigned"), lambda d: (d["line"],), lambda e: e.data.get("owner")
     )
     assert {k: v for k, v in known(of(rows, "line", "owner")).items() if k[1] in ("1", "2")} == known(owners)
+    root = {k[0]: r for k, r in of(rows, "relation", "root").items()}
+    for row in rows.tables["line"].values():
+        if row["our_layer"] is None:
+            continue
+        asked = (row["our_layer"], row["their_layer"])
+        met = [
+            local(d["occurred_at"]) for (relation, _), d in seen.items()
+            if root[relation] == row["root"] and asked in pairs(d)
+            and (row["channels"] is None or d["channel"] in row["channels"])
+        ]  # fmt: skip
+        assert (row["last_on"], row["stale"]) == (max(met, default=None), False)
 
 
 def partnership_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
