@@ -174,6 +174,12 @@ async def show_alert(
     return items[0] if items else None
 
 
+async def version_of(conn: AsyncConnection, relation: str) -> int:
+    """The version of the relation's last event that its alerts follow from: `expectedversion` of an act on one."""
+    home = (await live(conn, PROJECTION)).tables["relation"]
+    return (await conn.execute(select(home.c.version).where(home.c.relation == relation))).scalar_one()
+
+
 async def overdue_lines(
     conn: AsyncConnection,
     now: datetime,

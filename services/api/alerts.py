@@ -17,7 +17,7 @@ from events.errors import FieldError, Invalid, NotFound
 from events.identity import is_uuid
 from events.recorded import iso, local_date
 from projections import contact_alerts
-from projections.alert_queries import list_alerts, show_alert
+from projections.alert_queries import list_alerts, show_alert, version_of
 from projections.viewer import Viewer
 from services.api.acting import body_of, said, send
 from services.api.answering import json_response, list_response, render
@@ -120,7 +120,8 @@ async def snooze(id: str, request: Request, parts: HasParts, viewer: Reader, _: 
         raise refuse("state", "/id", detail)
     reason = {} if wish.reason is None else {"reason": wish.reason}
     put_off = {"until": wish.until.isoformat(), "occurred_at": iso(now), **reason}
-    return await _publish(parts, viewer, alert, "snoozed", put_off)
+    # Of two who put it off at the same instant one hears a conflict: else they could go over the bound together.
+    return await _publish(parts, viewer, alert, "snoozed", put_off, expectedversion=alert["version"])
 
 
 @router.post(
@@ -145,17 +146,19 @@ async def _alert(parts: Parts, conn: AsyncConnection, viewer: Viewer, id_: str, 
 
 
 async def _open_alert(parts: Parts, viewer: Viewer, id_: str) -> tuple[dict[str, Any], datetime]:
-    """The alert and the book's now. Raises Refused (409) when the alert is over."""
+    """The alert, with the `version` of its relation that it shows, and the book's now. Raises Refused (409) when the
+    alert is over."""
     async with parts.reading() as conn:
         now = await book_now(conn)
         alert = await _alert(parts, conn, viewer, id_, now)
+        alert["version"] = await version_of(conn, _recorded_under(alert))
     if alert["state"] != "open":
         raise refuse("state", "/id", "this alert is resolved; there is nothing left to do about it")
     return alert, now
 
 
 async def _publish(
-    parts: Parts, viewer: Viewer, alert: Mapping[str, Any], event: str, data: Mapping[str, Any]
+    parts: Parts, viewer: Viewer, alert: Mapping[str, Any], event: str, data: Mapping[str, Any], **attributes: Any
 ) -> Response:
     """Sends one event about an alert, as the book's own, and answers its verdict.
 
@@ -165,8 +168,12 @@ async def _publish(
     was = ("raised_at", "acknowledged_at", "snoozed_until", "snoozes", "evidence", "resolution_evidence")
     cause = render([alert["id"], event, viewer.name, data.get("until"), *(alert.get(name) for name in was)])
     id_ = str(uuid5(NAMESPACE_URL, f"urn:relatieboek:alert:{cause.decode()}"))
-    # The history that has the alert, where that is of a relation that was absorbed since.
-    subject = str(alert.get("recorded_under", alert["relation"]))
+    done = {"alert": alert["id"], **data}
     return verdict_response(
-        await send(parts, viewer, f"alert.{event}", subject, {"alert": alert["id"], **data}, id_=id_)
+        await send(parts, viewer, f"alert.{event}", _recorded_under(alert), done, id_=id_, **attributes)
     )
+
+
+def _recorded_under(alert: Mapping[str, Any]) -> str:
+    """The relation whose history has the alert, also where that was absorbed since."""
+    return str(alert.get("recorded_under", alert["relation"]))

@@ -65,7 +65,7 @@ def list_all_parked(
         for p in relations
     ]  # fmt: skip
     if json:
-        print_json({"intake": events, "projections": rows})
+        print_json({"items": events, "next": None, "projections": rows})
         return
     print_table("Wachtende gebeurtenissen", _EVENTS, events)
     print_table("Stilstaand in een leesmodel", _RELATIONS, rows)
