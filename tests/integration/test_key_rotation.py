@@ -43,6 +43,8 @@ async def test_a_rotation_while_events_flow(settings: Settings, department: AddD
 
         flowing = asyncio.create_task(flow())
         conn = await connect(settings.database_url)
+        with pytest.raises(SetupError, match="RELATIEBOEK_KEY_RING_COMMAND"):  # a KMS makes its own
+            await add_key(conn, settings.model_copy(update={"key_ring_command": "kms"}))
         ring = await add_key(conn, settings)
         with pytest.raises(SetupError, match="sluit nog"):
             await drop_key(conn, settings, first)
