@@ -1,5 +1,5 @@
-"""What the peers of the catch-up share: the relation view's fold, and copies of its tables with the same columns and
-indexes, in schemas of their own."""
+"""What the peers of the catch-up share: the relation view's fold, and copies of its tables with the same columns,
+indexes and triggers, in schemas of their own."""
 
 from __future__ import annotations
 
@@ -73,4 +73,6 @@ async def make_tables(owner_url: str, tables: Mapping[str, Table]) -> None:
         await conn.execute(DropSchema(first.schema, cascade=True, if_exists=True))
         await conn.execute(CreateSchema(first.schema))
         await conn.run_sync(first.metadata.create_all)
+        for statement in RELATION_VIEW.triggers(f'"{first.schema}"'):
+            await conn.exec_driver_sql(statement)
     await engine.dispose()

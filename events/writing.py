@@ -51,7 +51,7 @@ class EntryWriter:
     the connection for anything else calls `end` first.
     """
 
-    AT_ONCE: Final = 250
+    AT_ONCE: Final = 500
 
     def __init__(self, conn: Connection, keys: KeyWrapper, entries: Sequence[Stored], recorded_at: Any) -> None:
         self._conn, self._keys, self._entries, self._recorded_at = conn, keys, entries, recorded_at

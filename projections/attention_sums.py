@@ -34,6 +34,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from projections.rows import Later
+
 Key = tuple[Any, ...]
 Spent = tuple[Key, int, int]
 
@@ -47,7 +49,7 @@ def spent_table(metadata: MetaData) -> Table:
     return Table(
         SPENT,
         metadata,
-        Column("span", Text, primary_key=True, comment="day or month"),
+        Column("span", Text, primary_key=True, comment="day or month; later: the sums are put off"),
         Column("begins_on", Date, primary_key=True, comment="its first day"),
         *(Column(name, Text, primary_key=True) for name in _PARTS[2:-1]),
         Column("our_layers", SmallInteger, primary_key=True, autoincrement=False),
@@ -154,6 +156,7 @@ _OF_RELATION: Final = """
 _FUNCTION: Final = """
 CREATE FUNCTION {s}.{name}() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
+    IF EXISTS (SELECT FROM {s}.spent WHERE span = 'later') THEN RETURN NULL; END IF;
 {body}    RETURN NULL;
 END $body$
 """
@@ -190,6 +193,30 @@ def triggers(schema: str) -> Sequence[str]:
             _ON_RELATION.format(s=schema, event=event, when=_WHEN[event]),
         ]
     return found
+
+
+_PUT_OFF: Final = "INSERT INTO {s}.spent VALUES ('later', DATE '0001-01-01', '', '', '', '', 0, 1, 0)"
+_IS_PUT_OFF: Final = "SELECT EXISTS (SELECT FROM {s}.spent WHERE span = 'later')"
+_NOTHING: Final = "DELETE FROM {s}.spent"
+
+
+def _make_up(schema: str) -> Sequence[str]:
+    whole = _ADD.format(s=schema, parts=", ".join(_PARTS), source=_OF_ALL.format(s=schema))
+    return _NOTHING.format(s=schema), whole
+
+
+# While a first build reads years of events, keeping the sums would take as long as everything else together. A row of
+# its own says that they are put off: the triggers look at it, and so does who reads.
+SUMS_LATER: Final = Later(
+    put_off=lambda schema: _PUT_OFF.format(s=schema),
+    is_put_off=lambda schema: _IS_PUT_OFF.format(s=schema),
+    make_up=_make_up,
+)
+
+
+async def sums_are_kept(conn: AsyncConnection, spent: Table) -> bool:
+    """Whether `spent` says what the rows of this moment do; else it is put off, and `contact` must be added up."""
+    return await conn.scalar(select(spent.c.span).where(spent.c.span == "later")) is None
 
 
 def _function(schema: str, name: str, sources: Sequence[str], *, clean: bool, before: str = "") -> str:

@@ -24,7 +24,7 @@ from events.recorded import Recorded
 from projections.folding import Failure, Folded, Folder, Limits, ParkedEvent
 from projections.postgres import DATA_ERRORS, Connection, PostgresLoader, close, connect, make_scratch, shapes, write
 from projections.rows import LiveMessage, Projection
-from projections.store import POSITION_SUBJECT, State, versioned
+from projections.store import POSITION_SUBJECT, State, schema_name, versioned
 from projections.working_set import Changes, WorkingSet
 
 _MOVE: Final = """
@@ -93,6 +93,10 @@ class Watch:
     on_step: Callable[[Step], None] | None = None
 
 
+def _schema(projection: Projection, version: int) -> str:
+    return f'"{schema_name(projection.name, version)}"'
+
+
 def _collect_rarely() -> None:
     """Folding makes many objects and no cycles: collecting as often as Python does by itself costs a fifth of it."""
     if gc.get_threshold()[0] < _COLLECT_AFTER:
@@ -107,7 +111,7 @@ class Build:
 
     def __init__(
         self, projection: Projection, version: int, limits: Limits, writer: Connection, loader: Connection,
-        position: int, epoch: int, parked: Sequence[str], stream_created: str,
+        position: int, epoch: int, parked: Sequence[str], stream_created: str, live: bool, owed: bool,
     ) -> None:  # fmt: skip
         self.projection, self.version, self.position, self.epoch = projection, version, position, epoch
         self.stream_created = stream_created
@@ -117,6 +121,7 @@ class Build:
         self._folder = Folder(projection, self._rows, PostgresLoader(loader, self._shapes), limits, parked)
         self._gathered: list[Folded] = []
         self._folded_to = position
+        self._live, self._owed = live, owed
         self._writing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -142,13 +147,16 @@ class Build:
             by_table = shapes(versioned(projection, version))
             await make_scratch(writer, by_table)
             parked = [r["relation"] for r in await writer.fetch(_PARKED, projection.name, version)]
+            schema, later = _schema(projection, version), projection.later
+            owed = later is not None and bool(await writer.fetchval(later.is_put_off(schema)))
         except BaseException:
             await close(loader)
             await close(writer)
             raise
         return cls(
-            projection, version, limits, writer, loader, taken["position"], taken["epoch"], parked, stream_created
-        )
+            projection, version, limits, writer, loader, taken["position"], taken["epoch"], parked, stream_created,
+            state == "live", owed,
+        )  # fmt: skip
 
     async def close(self) -> None:
         await close(self._loading)
@@ -235,7 +243,9 @@ class Build:
                 )
                 if moved != "UPDATE 1":
                     raise Fenced(f"build {version} of {name} was moved by someone else")
+                await self._put_off(behind)
                 await write(self._writer, self._shapes, changes)
+                await self._make_up(behind)
                 parked = [(name, version, *p) for f in gathered for p in f.parked]
                 if parked:
                     await self._writer.executemany(_PARK, parked)
@@ -249,6 +259,19 @@ class Build:
         if watch.announce is not None and behind < self._limits.batch:
             here = LiveMessage(f"{POSITION_SUBJECT}.{name}", {"position": position})
             await watch.announce([here, *(m for f in gathered for m in f.messages)])
+
+    async def _put_off(self, behind: int) -> None:
+        later = self.projection.later
+        if later is not None and self._live and not self._owed and self.position == 0 and behind >= self._limits.far:
+            await self._writer.execute(later.put_off(_schema(self.projection, self.version)))
+            self._owed = True
+
+    async def _make_up(self, behind: int) -> None:
+        later = self.projection.later
+        if later is not None and self._owed and behind < self._limits.batch:
+            for statement in later.make_up(_schema(self.projection, self.version)):
+                await self._writer.execute(statement)
+            self._owed = False
 
     async def _one_by_one(self, events: Sequence[Recorded], last: int, watch: Watch) -> None:
         """Every event in a transaction of its own, so that values that PostgreSQL refuses park their own relation; then

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.recorded import local_date
-from projections.attention_sums import spent_by_all
+from projections.attention_sums import SPENT, spent_by_all, sums_are_kept
 from projections.kin import ALL
 from projections.layers import layers_in
 from projections.relation_present import year_before
@@ -47,7 +47,7 @@ async def attention(conn: AsyncConnection, now: datetime, *, viewer: Viewer = EV
     counts = select(relation.c.tier, func.count()).where(seen).group_by(relation.c.tier)
     parts = (relation.c.tier, relation.c.kind, contact.c.activity, contact.c.channel, contact.c.our_layers)
     recent = and_(contact.c.counted, contact.c.held_on > since, contact.c.held_on <= today)
-    if viewer.everything:
+    if viewer.everything and await sums_are_kept(conn, build.tables[SPENT]):
         spent = await spent_by_all(conn, build.tables, since, today)
     else:
         of_members = (

@@ -13,7 +13,7 @@ from typing import Any, Final
 from events.recorded import ORGANISATION, Recorded, local_date
 from projections import line_facts
 from projections.agreement_facts import AGREEMENT_KINDS, agreement_needs, fold_agreement
-from projections.attention_sums import SPENT, triggers
+from projections.attention_sums import SPENT, SUMS_LATER, triggers
 from projections.contact_facts import CONTACT_KINDS
 from projections.contact_same import DECLARED, State, same_needs, turns
 from projections.institution import INSTITUTION_KINDS, fold_institution, institution_needs
@@ -290,5 +290,5 @@ def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
 
 PROJECTION: Final = Projection(
     name="relation_view", version=6, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
-    kept=frozenset({"alias", SPENT}), triggers=triggers,
+    kept=frozenset({"alias", SPENT}), triggers=triggers, later=SUMS_LATER,
 )  # fmt: skip

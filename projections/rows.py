@@ -76,6 +76,16 @@ def _no_settle(rows: Rows, relations: Iterable[str]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """Statements for a quoted schema, each within the transaction of the rows: `put_off` makes the triggers do nothing,
+    `is_put_off` asks for that, `make_up` makes their tables say what the rows do and the triggers follow again."""
+
+    put_off: Callable[[str], str]
+    is_put_off: Callable[[str], str]
+    make_up: Callable[[str], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Projection:
     """One read model: its tables, which rows an event needs, and how the event changes them.
 
@@ -97,7 +107,8 @@ class Projection:
     called in the place of `evolve` for an event that was withdrawn, for who shows it as such; `needs` holds for it too.
 
     `triggers` gives the statements, for a quoted schema, that make PostgreSQL keep tables which no fold writes: the
-    first fill them from the rows that are there, which a rebuild has made without them.
+    first fill them from the rows that are there, which a rebuild has made without them. `later`: how a live build that
+    is far behind puts those tables off, and makes them up once it is there.
     """
 
     name: str
@@ -113,6 +124,7 @@ class Projection:
     kept: frozenset[str] = frozenset({"alias"})
     evolve_withdrawn: Callable[[Rows, Recorded, Recorded], None] = _not_shown
     triggers: Callable[[str], Sequence[str]] = field(default=lambda schema: ())
+    later: Later | None = None
 
     @property
     def heard(self) -> frozenset[str] | None:

@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from datetime import date, timedelta
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from nats.aio.client import Client
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from events.feed import StreamReader
 from events.recorded import Recorded
 from projections.attention_sums import SPENT, within
+from projections.build import NO_WATCH, Build
+from projections.folding import Limits
 from projections.postgres import close, connect, make_scratch, shapes, write
+from projections.relation_questions import attention
 from projections.relation_view import PROJECTION
 from projections.rows import MemoryRows, fold
 from projections.store import complete, create_build, versioned
+from services.embedded.nats import Nats
+from services.settings import Settings
 from tests.given import DELFT, HAAG, Book
+from tests.small_book import SmallBook, disconnect, small_book
+from tests.small_book import connect as client_of
 
 Sums = dict[tuple[Any, ...], tuple[int, int]]
+
+
+@pytest.fixture
+async def book(settings: Settings, owner_engine: AsyncEngine) -> AsyncGenerator[SmallBook]:
+    async with small_book(settings, owner_engine) as book:
+        yield book
+
+
+@pytest.fixture
+async def client(settings: Settings, nats_server: Nats) -> AsyncGenerator[Client]:
+    client = await client_of(settings)
+    yield client
+    await disconnect(client)
 
 
 def expected(rows: MemoryRows) -> Sums:
@@ -122,6 +144,42 @@ async def test_a_build_filled_without_triggers_has_the_same_sums_once_complete(e
         assert await kept(engine, 2) == expected(rows)
     finally:
         await close(connection)
+
+
+async def test_a_first_build_far_behind_makes_the_sums_at_its_end(
+    book: SmallBook, engine: AsyncEngine, client: Client
+) -> None:
+    events = told()[-1]
+    last = await book.write(events[:-3])
+    now = datetime(2026, 6, 30, tzinfo=UTC)
+    options: dict[str, Any] = {"state": "live", "limits": Limits(batch=10, far=40), "stream_created": book.created}
+
+    async def follow(upto: int) -> None:
+        build = await Build.open(engine, PROJECTION, 1, **options)
+        try:
+            async with StreamReader(client).feed(build.position, name="t", created=book.created, most=10) as feed:
+                await build.follow(feed, NO_WATCH, upto=upto)
+        finally:
+            await build.close()
+
+    async def asked() -> list[dict[str, Any]]:
+        async with engine.connect() as conn:
+            return await attention(conn, now)
+
+    # Broken off while it is far behind, and gone on with: nothing is kept yet, and question 6 adds up the contacts.
+    await follow(30)
+    assert {key[0] for key in await kept(engine)} == {"later"}
+    halfway = fold(PROJECTION, book.events[:30])
+    assert sum(tier["contacts"] for tier in await asked()) == sum(
+        n for (span, *_), (n, _) in expected(halfway).items() if span == "day"
+    )
+    await follow(last)
+    assert await kept(engine) == expected(fold(PROJECTION, book.events)) != {}
+
+    # From there on the triggers follow.
+    last = await book.write(events[-3:])
+    await follow(last)
+    assert await kept(engine) == expected(fold(PROJECTION, book.events)) != {}
 
 
 def test_every_day_of_a_window_is_covered_once() -> None:
