@@ -71,14 +71,15 @@ class Access:
         if not token or len(token) > MAX_TOKEN_CHARS:
             return None
         given = digest(token)
-        found = _find(await self._identities(self._max_age_s), given)
+        came_at = time.monotonic()
+        found = _find(await self._identities(came_at - self._max_age_s), given)
         if found is not None:
             return found
-        # A token made a moment ago must work; who guesses waits, and costs one reading in NEW_WITHIN_S at most.
-        new_within_s = min(NEW_WITHIN_S, self._max_age_s)
+        # A token made a moment ago must work, so a reading is wanted that began after it came; who guesses waits, and
+        # costs one reading in NEW_WITHIN_S at most. By the time it came, not by its age: a timer may go off early.
         if self._read_at is not None:
-            await asyncio.sleep(max(0.0, self._read_at + new_within_s - time.monotonic()))
-        return _find(await self._identities(new_within_s), given)
+            await asyncio.sleep(max(0.0, self._read_at + min(NEW_WITHIN_S, self._max_age_s) - came_at))
+        return _find(await self._identities(came_at), given)
 
     async def _note_use(self, department: str) -> None:
         now = time.monotonic()
@@ -89,17 +90,18 @@ class Access:
         async with self._engine.begin() as conn:
             await conn.execute(update(t).where(t.c.name == department).values(last_used_at=func.now()))
 
-    async def _identities(self, max_age_s: float) -> list[tuple[bytes, Identity]]:
-        if not self._fresh(max_age_s):
+    async def _identities(self, since: float) -> list[tuple[bytes, Identity]]:
+        """As they were at `since` (monotonic) or later."""
+        if not self._read_since(since):
             async with self._reading:
-                if not self._fresh(max_age_s):
+                if not self._read_since(since):
                     asked_at = time.monotonic()
                     self._known = await self._read()
                     self._read_at = asked_at
         return self._known
 
-    def _fresh(self, max_age_s: float) -> bool:
-        return self._read_at is not None and time.monotonic() - self._read_at < max_age_s
+    def _read_since(self, since: float) -> bool:
+        return self._read_at is not None and self._read_at >= since
 
     async def _read(self) -> list[tuple[bytes, Identity]]:
         departments = select(tables.department).where(tables.department.c.revoked_at.is_(None))
