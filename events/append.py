@@ -8,9 +8,8 @@ trips and one fsync, a batch of a thousand the same.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -19,6 +18,7 @@ import msgspec
 import orjson
 
 from events import erasing
+from events.batch import ACCEPTED, DUPLICATE, LATE, PARKED, REJECTED, Batch, NotLoaded
 from events.book import (
     LINKING,
     Accept,
@@ -41,11 +41,11 @@ from events.postgres import Connection, connect
 from events.privacy import REF, Privacy, content_mac, new_event_key, seal, unseal
 from events.proof import GENESIS
 from events.recorded import decode, iso
-from events.recording import People, Stored, content_of, record
+from events.recording import NotLookedUp, People, Stored, content_of, record
 from events.rules import RULES
 from events.verdict import Verdict, problem
 from events.withdrawing import event_key, event_thing, named_event
-from events.writing import NEW_ENTRIES, EntryWriter, columns_of, names_of
+from events.writing import as_json, expanded, write
 
 _RELEASE_AT_ONCE: Final = 500
 _LATE_AFTER: Final = timedelta(days=7)
@@ -53,63 +53,29 @@ _OWN: Final = "relatieboek"
 _KNOWN_IDENTIFIERS: Final = 200_000
 # Keys of one event that only show while it is judged: a chain of merges and what it is named by.
 _MOST_LOOKS: Final = 64
-# Then the writer and others on the loop get their turn.
-_JUDGE_AT_ONCE: Final = 50
 
 _Judged = TypeVar("_Judged")
 
 _HEAD = "SELECT position, recorded_at, clock_at, parked, erasures FROM ledger.head FOR UPDATE"
 _ERASED = "SELECT lookup FROM ledger.person_key WHERE erased_by > 0 AND lookup IS NOT NULL"
 _HELD = "SELECT ref FROM ledger.hold WHERE ref = ANY($1::text[]) AND released_at IS NULL"
-_LOOK = """
+_LOOK = expanded("""
 SELECT 'entry' AS what, e.source AS a, e.id AS b, e.position AS n, e.version AS m, e.leaf AS x, k.content_mac AS y,
        e.relation AS c, k.key AS z
-  FROM unnest($1::text[], $2::text[]) AS q(source, id)
-  JOIN ledger.entry e USING (source, id) LEFT JOIN ledger.event_key k ON k.position = e.position
+  FROM ROWS FROM (texts(1, 2)) AS q(source, id) JOIN ledger.entry e USING (source, id)
+  LEFT JOIN ledger.event_key k ON k.position = e.position
 UNION ALL
 SELECT 'parked', p.source, p.id, p.arrival, 0, NULL, p.content_mac, p.problem::text, p.key
-  FROM unnest($1::text[], $2::text[]) AS q(source, id) JOIN ledger.parked p USING (source, id)
+  FROM ROWS FROM (texts(1, 2)) AS q(source, id) JOIN ledger.parked p USING (source, id)
 UNION ALL
 SELECT 'thing', t.key, '', t.version, t.position, NULL, NULL, t.value::text, NULL
-  FROM unnest($3::text[]) AS q(key) JOIN ledger.thing t USING (key)
-UNION ALL
-SELECT 'person', p.ref, '', p.erased_by, 0, p.lookup, p.key, '', NULL
-  FROM unnest($4::bytea[]) AS q(lookup) JOIN ledger.person_key p USING (lookup)
+  FROM ROWS FROM (texts(3)) AS q(key) JOIN ledger.thing t USING (key)
 UNION ALL
 SELECT 'chain', c.relation, coalesce(c.absorbed_by, ''), c.version, 0, c.leaf, NULL, '', NULL
-  FROM unnest($5::text[]) AS q(relation) JOIN ledger.chain c USING (relation)
-"""
-_TALLY = """
-INSERT INTO ledger.tally AS t (department, accepted, duplicates, rejected, parked, late, last_event_at)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-                     $7::timestamptz[])
-ON CONFLICT (department) DO UPDATE SET accepted = t.accepted + excluded.accepted,
-    duplicates = t.duplicates + excluded.duplicates, rejected = t.rejected + excluded.rejected,
-    parked = t.parked + excluded.parked, late = t.late + excluded.late,
-    last_event_at = greatest(t.last_event_at, excluded.last_event_at)
-"""
-_APPEND = """
-WITH {new_entries},
-c AS (INSERT INTO ledger.chain AS c (relation, version, leaf)
-    SELECT * FROM unnest($14::text[], $15::bigint[], $16::bytea[])
-    ON CONFLICT (relation) DO UPDATE SET version = excluded.version, leaf = excluded.leaf),
-t AS (INSERT INTO ledger.thing AS t (key, value, version, position)
-    SELECT * FROM unnest($17::text[], $18::jsonb[], $19::bigint[], $20::bigint[])
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version, position = excluded.position),
-y AS ({tally})
-UPDATE ledger.head SET position = $21, parked = parked + $22, recorded_at = coalesce($13, recorded_at)
-""".replace("{new_entries}", NEW_ENTRIES).replace("{tally}", re.sub(r"\$(\d)", lambda m: f"${int(m[1]) + 22}", _TALLY))
-_PERSONS = """
-INSERT INTO ledger.person_key (ref, kind, lookup, key, sealed_id)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::bytea[])
-"""
-_PARK = """
-INSERT INTO ledger.parked (department, source, id, type, waits_for, problem, parked_at, sealed, key, content_mac)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-"""
-_REJECT = """
-INSERT INTO ledger.rejected (department, source, id, type, code, problem, rejected_at, sealed, key)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+  FROM ROWS FROM (texts(4)) AS q(relation) JOIN ledger.chain c USING (relation)
+""")
+_PEOPLE = """
+SELECT p.ref, p.lookup, p.key, p.erased_by FROM unnest($1::bytea[]) AS q(lookup) JOIN ledger.person_key p USING (lookup)
 """
 _ABOVE = """
 WITH RECURSIVE up AS (
@@ -117,17 +83,12 @@ WITH RECURSIVE up AS (
     UNION SELECT c.relation, c.absorbed_by FROM up JOIN ledger.chain c ON c.relation = up.absorbed_by)
 SELECT relation, absorbed_by FROM up WHERE absorbed_by IS NOT NULL
 """
-_ABSORB = """
-UPDATE ledger.chain c SET absorbed_by = q.survivor
-  FROM unnest($1::text[], $2::text[]) AS q(absorbed, survivor) WHERE c.relation = q.absorbed
-"""
 # Events that withdrawals of the batch name.
 _EVENTS = """
 SELECT e.payload, e.version FROM unnest($1::text[], $2::text[]) AS q(source, id) JOIN ledger.entry e USING (source, id)
 """
 _OUTBOX = "INSERT INTO ledger.outbox (department, position, verdict) VALUES ($1, $2, $3)"
 _READY = "SELECT * FROM ledger.parked WHERE ready = 1 ORDER BY arrival LIMIT $1"
-_FREE = "UPDATE ledger.parked SET ready = 1 WHERE ready = 0 AND waits_for && $1::text[] RETURNING 1"
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -159,61 +120,6 @@ class Appended:
     released: int
     head: int
     more_ready: bool
-
-
-class _NotLoaded(Exception):
-    """`decide` asked for a key that the look-ups of this batch did not foresee."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
-
-
-@dataclass(slots=True)
-class _Batch:
-    """The state of one transaction: what is known, what it makes."""
-
-    now: datetime
-    recorded: str
-    position: int
-    things: dict[str, Thing | None] = field(default_factory=dict[str, Thing | None])
-    chains: dict[str, tuple[int, bytes]] = field(default_factory=dict[str, tuple[int, bytes]])
-    entries: list[Stored] = field(default_factory=list[Stored])
-    touched: set[str] = field(default_factory=set[str])
-    absorbed: dict[str, str | None] = field(default_factory=dict[str, str | None])
-    merges: dict[str, str | None] = field(default_factory=dict[str, str | None])
-    parked: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
-    rejected: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
-    unparked: list[int] = field(default_factory=list[int])
-    reparked: list[tuple[int, list[str], str]] = field(default_factory=list[tuple[int, list[str], str]])
-    seen: dict[tuple[str, str], tuple[Verdict, bytes | None, bytes | None]] = field(
-        default_factory=dict[tuple[str, str], tuple[Verdict, bytes | None, bytes | None]]
-    )
-    works: list[erasing.Work] = field(default_factory=list[erasing.Work])
-    held: set[str] = field(default_factory=set[str])
-    counts: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
-
-    def look(self, key: str) -> Thing | None:
-        try:
-            return self.things[key]
-        except KeyError:
-            raise _NotLoaded(key) from None
-
-    def survivor(self, relation: str | None) -> str | None:
-        """Whose relation this is at the end of the chain of merges; None when it is its own."""
-        found = None
-        while relation is not None and (above := self.absorbed.get(relation)) is not None:
-            found = relation = above
-        return found
-
-    def count(self, department: str, column: int) -> None:
-        counts = self.counts.get(department)
-        if counts is None:
-            counts = self.counts[department] = [0, 0, 0, 0, 0]
-        counts[column] += 1
-
-
-ACCEPTED, DUPLICATE, REJECTED, PARKED, LATE = range(5)
 
 
 class Ledger:
@@ -266,70 +172,62 @@ class Ledger:
             self._erasures = row["erasures"]
         now: datetime = row["clock_at"] or system_now()
         now = max(now, row["recorded_at"] or now).astimezone(UTC)
-        batch = _Batch(now=now, recorded=iso(now), position=row["position"])
+        batch = Batch(now=now, recorded=iso(now), position=row["position"])
         ready: list[Any] = await conn.fetch(_READY, _RELEASE_AT_ONCE) if row["parked"] else []
         keys = await self._privacy.keys.unwrap([(KEPT, r["key"]) for r in ready])
         waiting = [(r, _reopen(r, key)) for r, key in zip(ready, keys, strict=True)]
         await self._load(conn, batch, [a for _, a in waiting] + list(arrivals))
-        if heed_holds:
-            asked = [ref for a in arrivals if a.submission and (ref := self._to_erase(a.submission))]
-            batch.held = {r["ref"] for r in await conn.fetch(_HELD, asked)} if asked else set()
+        erasures = [a for a in arrivals if a.submission and a.submission.event_type.kind == erasing.PERSON_ERASED]
+        await self._load_people(conn, [*erasures, *(a for _, a in waiting)])
+        if heed_holds and erasures:
+            asked = [self._to_erase(a.submission) for a in erasures if a.submission]
+            batch.held = {r["ref"] for r in await conn.fetch(_HELD, asked)}
 
         released: list[tuple[str, Verdict]] = []
         for parked, arrival in waiting:
             verdict = await self._loading(conn, batch, arrival, partial(self._retry, batch, parked, arrival))
             if verdict is not None:
                 released.append((arrival.department, verdict))
-        writer = EntryWriter(conn, self._privacy.keys, batch.entries, batch.now)
-        try:
-            verdicts = await self._judge_all(conn, batch, arrivals, writer)
-            await writer.end()
-        except BaseException:
-            await writer.give_up()
-            raise
+        verdicts = await self._judge_all(conn, batch, arrivals)
         await self._explain(conn, batch, [*verdicts, *(v for _, v in released)])
         if released:
             rows = [(d, v.position, orjson.dumps(v.as_json()).decode()) for d, v in released]
             await conn.executemany(_OUTBOX, rows)
-        more = await self._write(conn, batch, writer.rest(), had_parked=bool(row["parked"]))
+        more = await write(conn, batch, self._people, self._privacy.keys, had_parked=bool(row["parked"]))
         head = batch.position
         more_ready = more or len(ready) == _RELEASE_AT_ONCE
         return Appended(verdicts, batch.entries, len(released), head, more_ready), self._people.fresh
 
-    async def _judge_all(
-        self, conn: Connection, batch: _Batch, arrivals: Sequence[Arrival], writer: EntryWriter
-    ) -> list[Verdict]:
+    async def _judge_all(self, conn: Connection, batch: Batch, arrivals: Sequence[Arrival]) -> list[Verdict]:
         verdicts: list[Verdict] = []
-        for n, arrival in enumerate(arrivals, 1):
+        for n, arrival in enumerate(arrivals):
             try:
                 verdicts.append(self._judge(batch, arrival))
-            except _NotLoaded:
-                await writer.end()
+            except (NotLoaded, NotLookedUp) as asked:
+                if isinstance(asked, NotLookedUp):
+                    await self._load_people(conn, arrivals[n:])
                 judge = partial(self._judge, batch, arrival)
                 verdicts.append(await self._loading(conn, batch, arrival, judge))
-            if n % _JUDGE_AT_ONCE == 0:
-                await writer.go_on()
         return verdicts
 
-    async def _load(self, conn: Connection, batch: _Batch, arrivals: Sequence[Arrival]) -> None:
+    async def _load(self, conn: Connection, batch: Batch, arrivals: Sequence[Arrival]) -> None:
         """Two look-ups at most: what names the relations, then what is known of those relations."""
         subs = [(a.department, a.submission) for a in arrivals if a.submission is not None]
         pairs = [(s.source, s.id) for _, s in subs]
         keys = {k for d, s in subs for k in subject_keys(s, d)}
         unknown = [k for k in keys if k not in self._identifiers]
         batch.things.update({k: self._identifiers.get(k) for k in keys})
-        lookups = self._people.missing([s for _, s in subs])
         first_keys, chains = set(unknown), set[str]()
         if not unknown:
             more, chains = self._second(batch, subs)
             first_keys |= more
         if subs:
-            await self._look(conn, batch, pairs, first_keys, lookups, chains)
+            await self._look(conn, batch, pairs, first_keys, chains)
         if unknown:
             more, chains = self._second(batch, subs)
-            await self._look(conn, batch, [], more - first_keys, [], chains)
+            await self._look(conn, batch, [], more - first_keys, chains)
 
-    def _second(self, batch: _Batch, subs: Sequence[tuple[str, Submission]]) -> tuple[set[str], set[str]]:
+    def _second(self, batch: Batch, subs: Sequence[tuple[str, Submission]]) -> tuple[set[str], set[str]]:
         """Keys and chains of the relations that these events are about, those that the batch itself links included."""
         keys, chains = set[str](), set[str]()
         linked: dict[str, Thing] = {}
@@ -349,10 +247,8 @@ class Ledger:
                 chains.add(relation)
         return keys, chains
 
-    async def _loading(
-        self, conn: Connection, batch: _Batch, arrival: Arrival, judge: Callable[[], _Judged]
-    ) -> _Judged:
-        """What `judge` says, once every key that it asks for is loaded; it changes nothing before it has them all.
+    async def _loading(self, conn: Connection, batch: Batch, arrival: Arrival, judge: Callable[[], _Judged]) -> _Judged:
+        """What `judge` says, once all that it asks for is loaded; it changes nothing before it has that.
 
         Keys that were not foreseen are rare: a link of this batch was refused and a later one taken, or a rule goes on
         from what it found (a chain of merges).
@@ -360,27 +256,29 @@ class Ledger:
         for _ in range(_MOST_LOOKS):
             try:
                 return judge()
-            except _NotLoaded as asked:
+            except NotLoaded as asked:
                 await self._load_one(conn, batch, arrival, asked.key)
+            except NotLookedUp:
+                await self._load_people(conn, [arrival])
         kind = arrival.submission.event_type.kind if arrival.submission else arrival.type
         raise RuntimeError(f"decide looked at more than {_MOST_LOOKS} keys that keys_of does not name, for {kind}")
 
-    async def _load_one(self, conn: Connection, batch: _Batch, arrival: Arrival, key: str) -> None:
+    async def _load_one(self, conn: Connection, batch: Batch, arrival: Arrival, key: str) -> None:
         sub = arrival.submission
         assert sub is not None
         keys, chains = self._second(batch, [(arrival.department, sub)])
         missing = {k for k in (key, *keys, *subject_keys(sub, arrival.department)) if k not in batch.things}
-        await self._look(conn, batch, [], missing, [], {c for c in chains if c not in batch.chains})
+        await self._look(conn, batch, [], missing, {c for c in chains if c not in batch.chains})
 
     async def _look(
-        self, conn: Connection, batch: _Batch, pairs: Sequence[tuple[str, str]], keys: set[str], lookups: list[bytes],
-        chains: set[str],
-    ) -> None:  # fmt: skip
+        self, conn: Connection, batch: Batch, pairs: Sequence[tuple[str, str]], keys: set[str], chains: set[str]
+    ) -> None:
         for key in keys:
             batch.things.setdefault(key, None)
         absorbed: list[str] = []
-        locked: list[tuple[Named, Any]] = []  # keys of people, and of events that are there already, with their rows
-        rows = await conn.fetch(_LOOK, [p[0] for p in pairs], [p[1] for p in pairs], list(keys), lookups, list(chains))
+        locked: list[tuple[Named, Any]] = []  # keys of events that are there already, with their rows
+        sources, ids = as_json([p[0] for p in pairs]), as_json([p[1] for p in pairs])
+        rows = await conn.fetch(_LOOK, sources, ids, as_json(list(keys)), as_json(list(chains)))
         for r in rows:
             what = r["what"]
             if what == "thing":
@@ -392,14 +290,13 @@ class Ledger:
                 batch.chains[r["a"]] = (r["n"], r["x"])
                 if r["b"] and r["a"] not in batch.absorbed:
                     absorbed.append(r["a"])
-            elif what == "person":
-                locked += _person(r)
             elif r["z"] is None:
                 batch.seen[(r["a"], r["b"])] = (_first(r), None, None)
             else:
                 locked.append(((of_event(r["n"]) if what == "entry" else KEPT, r["z"]), r))
-        if locked:
-            await self._open(batch, locked)
+        opened = await self._privacy.keys.unwrap([named for named, _ in locked])
+        for (_, r), key in zip(locked, opened, strict=True):
+            batch.seen[(r["a"], r["b"])] = (_first(r), key, r["y"])
         named = [pair for key in keys if (pair := named_event(key)) is not None]
         if named:
             for r in await conn.fetch(_EVENTS, [p[0] for p in named], [p[1] for p in named]):
@@ -410,15 +307,15 @@ class Ledger:
             for r in await conn.fetch(_ABOVE, absorbed):
                 batch.absorbed.setdefault(r["relation"], r["absorbed_by"])
 
-    async def _open(self, batch: _Batch, locked: Sequence[tuple[Named, Any]]) -> None:
-        opened = await self._privacy.keys.unwrap([named for named, _ in locked])
-        for (_, r), key in zip(locked, opened, strict=True):
-            if r["what"] == "person":
-                self._people.found(r["x"], r["a"], key)
-            else:
-                batch.seen[(r["a"], r["b"])] = (_first(r), key, r["y"])
+    async def _load_people(self, conn: Connection, arrivals: Sequence[Arrival]) -> None:
+        """Everybody whom these events name and who is not in memory; who is not in the ledger either is new."""
+        lookups = self._people.missing([a.submission for a in arrivals if a.submission is not None])
+        rows = [r for r in await conn.fetch(_PEOPLE, lookups) if _has_key(r)] if lookups else []
+        keys = await self._privacy.keys.unwrap([(of_person(r["ref"]), r["key"]) for r in rows])
+        for r, key in zip(rows, keys, strict=True):
+            self._people.found(r["lookup"], r["ref"], key)
 
-    def _judge(self, batch: _Batch, arrival: Arrival) -> Verdict:
+    def _judge(self, batch: Batch, arrival: Arrival) -> Verdict:
         sub = arrival.submission
         if sub is None or arrival.refusal is not None:
             return self._reject(batch, arrival, arrival.refusal or Reject("schema", ()))
@@ -447,7 +344,7 @@ class Ledger:
         named: str = sub.data["person"]
         return named if named.startswith(REF) else self._people.of("person", named).ref
 
-    def _decide(self, batch: _Batch, arrival: Arrival, sub: Submission, *, on_arrival: bool) -> Decision:
+    def _decide(self, batch: Batch, arrival: Arrival, sub: Submission, *, on_arrival: bool) -> Decision:
         if pointers := self._people.names_erased(sub):
             return Reject("erased_person", tuple(FieldError(p, erasing.DETAIL) for p in pointers))
         if batch.held and self._to_erase(sub) in batch.held:
@@ -457,7 +354,7 @@ class Ledger:
         pseudonym = self._people.pseudonym
         return decide(rule, sub, arrival.department, look, batch.now, pseudonym, on_arrival=on_arrival)
 
-    def _retry(self, batch: _Batch, parked: Any, arrival: Arrival) -> Verdict | None:
+    def _retry(self, batch: Batch, parked: Any, arrival: Arrival) -> Verdict | None:
         """Judges a parked event again; None when it still waits."""
         sub = arrival.submission
         assert sub is not None
@@ -466,21 +363,23 @@ class Ledger:
             text = orjson.dumps(problem(decision.code, decision.errors)).decode()
             batch.reparked.append((parked["arrival"], list(decision.waits_for), text))
             return None
-        batch.unparked.append(parked["arrival"])
         batch.seen.pop((sub.source, sub.id), None)
         if isinstance(decision, Reject):
-            return self._reject(batch, arrival, decision)
-        return self._accept(batch, arrival, sub, decision, content_of(sub))
+            verdict = self._reject(batch, arrival, decision)
+        else:
+            verdict = self._accept(batch, arrival, sub, decision, content_of(sub))
+        batch.unparked.append(parked["arrival"])
+        return verdict
 
-    def _accept(self, batch: _Batch, arrival: Arrival, sub: Submission, decision: Accept, content: bytes) -> Verdict:
-        batch.position += 1
+    def _accept(self, batch: Batch, arrival: Arrival, sub: Submission, decision: Accept, content: bytes) -> Verdict:
         version, prev = batch.chains.get(decision.relation, (0, GENESIS))
         key = new_event_key()
         stored = record(
-            sub, department=arrival.department, relation=decision.relation, position=batch.position,
+            sub, department=arrival.department, relation=decision.relation, position=batch.position + 1,
             version=version + 1, prev=prev, now=batch.now, recorded=batch.recorded, key=key,
             mac=content_mac(key, content), people=self._people, made=decision.attributes,
         )  # fmt: skip
+        batch.position += 1
         batch.entries.append(stored)
         work = erasing.work_of(sub.event_type.kind, sub.data, stored.position, self._to_erase(sub))
         if work is not None:
@@ -511,7 +410,7 @@ class Ledger:
             batch.count(arrival.department, LATE)
         return verdict
 
-    def _park(self, batch: _Batch, arrival: Arrival, sub: Submission, decision: Park, content: bytes) -> Verdict:
+    def _park(self, batch: Batch, arrival: Arrival, sub: Submission, decision: Park, content: bytes) -> Verdict:
         document = problem(decision.code, decision.errors)
         key = new_event_key()
         mac = content_mac(key, content)
@@ -525,7 +424,7 @@ class Ledger:
         batch.count(arrival.department, PARKED)
         return verdict
 
-    def _reject(self, batch: _Batch, arrival: Arrival, decision: Reject) -> Verdict:
+    def _reject(self, batch: Batch, arrival: Arrival, decision: Reject) -> Verdict:
         document = problem(decision.code, decision.errors, **decision.more)
         if decision.conflict is not None:
             document["conflicting"] = {"sequence": f"{decision.conflict:020d}"}
@@ -546,7 +445,7 @@ class Ledger:
         batch.count(arrival.department, REJECTED)
         return Verdict("rejected", id_, source, problem=document)
 
-    async def _explain(self, conn: Connection, batch: _Batch, verdicts: Sequence[Verdict]) -> None:
+    async def _explain(self, conn: Connection, batch: Batch, verdicts: Sequence[Verdict]) -> None:
         """A conflict shows the event that was first: which, of what type, from which department, at which version."""
         wanted = {
             int(v.problem["conflicting"]["sequence"]): v for v in verdicts if v.problem and "conflicting" in v.problem
@@ -567,65 +466,6 @@ class Ledger:
                 for name in ("source", "id", "type", "department", "version"):
                     v.problem["conflicting"][name] = getattr(first, name) if first else found.get(name)
 
-    async def _wrapped(self, batch: _Batch, rest: Sequence[Stored]) -> list[bytes]:
-        """New keys under the key-encryption key: of the entries still to be written, of parked and rejected events."""
-        return await self._privacy.keys.wrap(
-            [
-                *names_of(rest),
-                *((KEPT, row[8]) for row in batch.parked),
-                *((KEPT, row[8]) for row in batch.rejected if row[8] is not None),
-            ]
-        )
-
-    async def _write(self, conn: Connection, batch: _Batch, rest: Sequence[Stored], *, had_parked: bool) -> bool:
-        """Writes the batch; True when parked events became ready."""
-        await self._people.write(conn, _PERSONS)
-        keys = await self._wrapped(batch, rest)
-        kept = iter(keys[len(rest) :])
-        if batch.entries or batch.parked or batch.unparked:
-            await conn.execute(_APPEND, *_columns(batch, rest, keys[: len(rest)]), *_tally(batch))
-        elif batch.counts:
-            await conn.execute(_TALLY, *_tally(batch))
-        if batch.works:
-            await erasing.begin(conn, batch.works)
-        if batch.merges:
-            await conn.execute(_ABSORB, list(batch.merges), list(batch.merges.values()))
-        if batch.parked:
-            await conn.executemany(_PARK, [(*p[:8], next(kept), p[9]) for p in batch.parked])
-        if batch.unparked:
-            await conn.execute("DELETE FROM ledger.parked WHERE arrival = ANY($1::bigint[])", batch.unparked)
-        if batch.reparked:
-            await conn.executemany(
-                "UPDATE ledger.parked SET ready = 0, waits_for = $2, problem = $3 WHERE arrival = $1", batch.reparked
-            )
-        if batch.rejected:
-            rows = [(*r[:5], orjson.dumps(r[5]).decode(), *r[6:8], r[8] and next(kept)) for r in batch.rejected]
-            await conn.executemany(_REJECT, rows)
-        if batch.touched and (had_parked or batch.parked):
-            accepted = (event_key(e.source, e.id) for e in batch.entries)
-            return bool(await conn.fetch(_FREE, [*batch.touched, *accepted]))
-        return False
-
-
-def _columns(batch: _Batch, rest: Sequence[Stored], keys: Sequence[bytes]) -> list[Any]:
-    """The arguments of `_APPEND` before the tally's; `rest` are the entries that are not written yet, with their keys
-    wrapped."""
-    touched = {k: t for k in batch.touched if (t := batch.things[k]) is not None}
-    chains = {s.relation: batch.chains[s.relation] for s in batch.entries}
-    return [
-        *columns_of(rest, keys, batch.now if batch.entries else None),
-        list(chains), [c[0] for c in chains.values()], [c[1] for c in chains.values()],
-        list(touched), [orjson.dumps(t.value).decode() for t in touched.values()],
-        [t.version for t in touched.values()], [t.position for t in touched.values()],
-        batch.position, len(batch.parked) - len(batch.unparked),
-    ]  # fmt: skip
-
-
-def _tally(batch: _Batch) -> list[Any]:
-    names = list(batch.counts)
-    columns = zip(*batch.counts.values(), strict=True) if names else [()] * 5
-    return [names, *map(list, columns), [batch.now] * len(names)]
-
 
 def _reopen(row: Any, key: bytes) -> Arrival:
     """A parked event as it came. It was valid then, and the contracts only ever widen."""
@@ -633,11 +473,11 @@ def _reopen(row: Any, key: bytes) -> Arrival:
     return Arrival(row["department"], raw, check(orjson.loads(raw)))
 
 
-def _person(row: Any) -> list[tuple[Named, Any]]:
-    """The locked key of a person, with its row; none of somebody who was erased."""
-    if row["y"] is None and row["n"] is None:
-        raise KeyMissing(row["a"])
-    return [] if row["y"] is None else [((of_person(row["a"]), row["y"]), row)]
+def _has_key(row: Any) -> bool:
+    """False for somebody who was erased. Raises KeyMissing where a person's key is gone without a tombstone."""
+    if row["key"] is None and row["erased_by"] is None:
+        raise KeyMissing(row["ref"])
+    return row["key"] is not None
 
 
 def _first(row: Any) -> Verdict:

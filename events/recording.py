@@ -52,11 +52,16 @@ class _New:
     person: Person
 
 
+class NotLookedUp(Exception):
+    """An event names somebody who is not in memory."""
+
+
 class People:
     """References and keys of the people that events name. A reference, once made, stands for ever.
 
     References made in a transaction are `fresh` until it commits; a failed transaction forgets them. `erased` are the
-    lookups of those who were erased: an event that names one of them is refused.
+    lookups of those who were erased: an event that names one of them is refused. Who is not in memory has to be looked
+    up first, of many events at once (`missing`, `found`); most batches name nobody who is not, so they ask nothing.
     """
 
     def __init__(self, privacy: Privacy, most: int = 100_000) -> None:
@@ -64,6 +69,7 @@ class People:
         self._most = most
         self._known: dict[bytes, Person] = {}
         self._lookups: dict[tuple[Kind, str], bytes] = {}
+        self._nobody: set[bytes] = set()  # looked up in this transaction, and nowhere
         self.fresh: dict[bytes, _New] = {}
         self.erased: set[bytes] = set()
 
@@ -80,7 +86,8 @@ class People:
         return self._lookup("person", id_).hex()[:32]
 
     def missing(self, submissions: Sequence[Submission]) -> list[bytes]:
-        """The lookups of everybody that these submissions name and that are not in memory."""
+        """The lookups of everybody that these submissions name and that are not in memory; who is not `found` after
+        that is new."""
         if len(self._known) > self._most:
             self._known.clear()
         wanted: set[bytes] = set()
@@ -89,6 +96,7 @@ class People:
                 lookup = self._lookup(kind, value)
                 if lookup not in self._known:
                     wanted.add(lookup)
+        self._nobody |= wanted
         return list(wanted)
 
     def now_erased(self, lookups: Iterable[bytes]) -> None:
@@ -123,13 +131,15 @@ class People:
         self._known[bytes(lookup)] = Person(ref, key)
 
     def of(self, kind: Kind, id_: str) -> Person:
-        """The person's reference and key; makes both for somebody new."""
+        """The person's reference and key; makes both for somebody new. Raises NotLookedUp: who is it, see `missing`."""
         lookup = self._lookup(kind, id_)
         known = self._known.get(lookup)
         if known is not None:
             return known
         new = self.fresh.get(lookup)
         if new is None:
+            if lookup not in self._nobody:
+                raise NotLookedUp
             new = self.fresh[lookup] = _New(kind, id_, Person(new_ref(), new_key()))
         return new.person
 
@@ -147,10 +157,11 @@ class People:
     def keep(self, fresh: Mapping[bytes, Any]) -> None:
         for lookup, new in fresh.items():
             self._known[lookup] = new.person
-        self.fresh = {}
+        self.forget()
 
     def forget(self) -> None:
         self.fresh = {}
+        self._nobody.clear()
 
 
 # Attributes that many events do not have.

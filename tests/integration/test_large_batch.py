@@ -1,4 +1,4 @@
-"""A large batch is written in parts while it is judged: all of it or nothing, and every row as its event was."""
+"""A large batch is written by one statement: all of it or nothing, and every row as its event was."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from events.catalog import check
 from events.ledger import read
 from events.privacy import Privacy
 from events.proof import GENESIS, leaf_hash
-from events.writing import EntryWriter
 from tests.given import KEYS
 from tests.integration.book import held, registered, scalar
 
-_COUNT = EntryWriter.AT_ONCE * 2 + 100
+_COUNT = 1_100
 _IN_THE_WAY = """
 INSERT INTO ledger.entry VALUES (:position, 'organisation', 1, 'urn:x', 'x', 'x', 'x', now(), '', '', '')
 """
@@ -71,11 +70,11 @@ async def test_every_row_is_what_its_event_was(
         prev = row.leaf
 
 
-async def test_a_part_that_fails_leaves_nothing_of_the_batch(
+async def test_a_row_that_fails_leaves_nothing_of_the_batch(
     ledger: Ledger, engine: AsyncEngine, owner_engine: AsyncEngine
 ) -> None:
     async with owner_engine.begin() as conn:
-        await conn.execute(text(_IN_THE_WAY), {"position": EntryWriter.AT_ONCE + 10})
+        await conn.execute(text(_IN_THE_WAY), {"position": 510})
     with pytest.raises(asyncpg.UniqueViolationError):
         await ledger.append(batch("crm"))
     assert await scalar(engine, "SELECT count(*) FROM ledger.entry") == 1
