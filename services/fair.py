@@ -63,32 +63,18 @@ class Turns(Generic[T]):
         self._room.take(name, size)
         self._count += 1
 
-    def take(self, most: int) -> list[T]:
-        """The next works of at most `most` events together; one that is larger comes alone.
-
-        Whose next work does not fit any more is passed over and comes first the next time, unless others were passed
-        over before it.
-        """
-        taken: list[T] = []
-        left, passed = most, 0
-        while passed < len(self._turns):
-            name = self._turns[0]
-            queue = self._queues[name]
-            size = queue[0][0]
-            if taken and size > left:
-                self._turns.rotate(-1)
-                passed += 1
-                continue
-            taken.append(queue.popleft()[1])
-            self._room.give_back(name, size)
-            left, passed = left - size, 0
-            if queue:
-                self._turns.rotate(-1)
-            else:
-                self._turns.popleft()
-                del self._queues[name]
-        self._count -= len(taken)
-        return taken
+    def take(self) -> T:
+        """The next work of the department whose turn it is. Raises IndexError when nothing waits."""
+        name = self._turns.popleft()
+        queue = self._queues[name]
+        size, work = queue.popleft()
+        self._room.give_back(name, size)
+        self._count -= 1
+        if queue:
+            self._turns.append(name)
+        else:
+            del self._queues[name]
+        return work
 
     def clear(self) -> list[T]:
         """Everything, which then waits no more."""

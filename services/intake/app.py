@@ -117,6 +117,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
             await _until_ready(context, relay, _before_the_doors(context, relay, privacy, relay_nc, eraser))
             desk.open()
             context.state.set("ready")
+            context.run(desk.check(), name="check")
             context.run(desk.commit(), name="commit")
             context.run(desk.relay(), name="relay")
             context.run(inboxes.watch(), name="inboxes")

@@ -50,6 +50,8 @@ class Department:
 
 def authority(department: Department, source: object, type_: object) -> list[FieldError]:
     """What this department may not: a source that is not registered for it, a known type outside its authority."""
+    if type(source) is str and type(type_) is str and source in department.sources and type_ in department.granted:
+        return []
     errors: list[FieldError] = []
     if isinstance(source, str) and source.startswith("urn:nld:") and not department.may_be(source):
         detail = f"source {source} is not registered for department {department.name}; ask operations to add it"
@@ -73,8 +75,11 @@ class Departments:
         """Reads them anew and returns their names, sorted. Revoked departments are not among them."""
         async with self._engine.connect() as conn:
             rows = await conn.execute(select(table).where(table.c.revoked_at.is_(None)))
-            self._known = {r.name: Department(r.name, frozenset(r.sources), tuple(r.types)) for r in rows}
-        self._known[OWN] = Department(OWN, frozenset(), _OWN_GLOBS)
+            read = [Department(r.name, frozenset(r.sources), tuple(r.types)) for r in rows]
+        read.append(Department(OWN, frozenset(), _OWN_GLOBS))
+        # What did not change stays: which types a department may send is worked out once.
+        same = {d: d for d in self._known.values()}
+        self._known = {d.name: same.get(d, d) for d in read}
         self._read_at = time.monotonic()
         return sorted(self._known)
 

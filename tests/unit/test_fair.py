@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,49 +44,27 @@ def test_an_empty_room_takes_everything_at_once() -> None:
     assert not room.has("a", 1_001)
 
 
-def test_a_single_event_waits_for_one_batch_of_a_flood_at_most() -> None:
+def test_a_single_event_waits_for_one_request_of_a_flood_at_most() -> None:
     turns: Turns[str] = Turns(20_000)
     for n in range(10):
         turns.add("flood", 1_000, f"flood-{n}")
     turns.add("other", 1, "other-0")
-    assert turns.take(1_000) == ["flood-0"]
-    assert turns.take(1_000) == ["other-0"]
-    assert turns.take(1_000) == ["flood-1"]
+    assert [turns.take() for _ in range(3)] == ["flood-0", "other-0", "flood-1"]
 
 
-def test_who_was_passed_over_comes_first_the_next_time() -> None:
-    turns: Turns[str] = Turns(20_000)
-    for n in range(20):
-        turns.add("small", 1, f"small-{n}")
-    turns.add("large", 10, "large")
-    assert turns.take(10) == [f"small-{n}" for n in range(10)]
-    assert turns.take(10) == ["large"]
-    assert turns.take(10) == [f"small-{n}" for n in range(10, 20)]
-
-
-def test_one_larger_than_a_batch_comes_alone() -> None:
-    turns: Turns[str] = Turns(20_000)
-    turns.add("a", 5, "large")
-    turns.add("b", 1, "small")
-    assert turns.take(2) == ["large"]
-    assert turns.take(2) == ["small"]
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 7))), st.integers(1, 10))
-def test_everything_comes_once_and_in_its_departments_order(sent: list[tuple[str, int]], batch: int) -> None:
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 7))))
+def test_everything_comes_once_in_turn_and_in_its_departments_order(sent: list[tuple[str, int]]) -> None:
     turns: Turns[tuple[str, int, int]] = Turns(10_000)
     for n, (name, size) in enumerate(sent):
         turns.add(name, size, (name, size, n))
     assert (len(turns), turns.size) == (len(sent), sum(size for _, size in sent))
-    out: list[tuple[str, int, int]] = []
-    while turns:
-        taken = turns.take(batch)
-        assert taken
-        assert len(taken) == 1 or sum(size for _, size, _ in taken) <= batch
-        out += taken
-    assert turns.size == 0
+    out = [turns.take() for _ in sent]
+    assert (len(turns), turns.size) == (0, 0)
     for name in "abc":
         assert [w for w in out if w[0] == name] == [(*s, n) for n, s in enumerate(sent) if s[0] == name]
+    for n, (name, *_) in enumerate(out):  # nobody comes twice while another waits
+        waiting = {w[0] for w in out[n:]}
+        assert {w[0] for w in out[n : n + len(waiting)]} == waiting, name
 
 
 def test_cleared_it_is_empty() -> None:
@@ -93,5 +72,7 @@ def test_cleared_it_is_empty() -> None:
     turns.add("a", 5, "x")
     turns.add("b", 3, "y")
     assert turns.clear() == ["x", "y"]
-    assert (len(turns), turns.size, turns.take(10)) == (0, 0, [])
+    assert (len(turns), turns.size) == (0, 0)
+    with pytest.raises(IndexError):
+        turns.take()
     assert turns.has_room("a", 10)
