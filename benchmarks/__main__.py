@@ -30,7 +30,7 @@ async def run(parts: Sequence[str], results: Results, *, full: bool) -> None:
             await _stream_parts(rig, parts, results, full=full)
     if "intake" in parts:
         async with book() as rig:
-            await intake.measure_trust(rig, results, events=10_000)
+            await intake.measure_trust(rig, results)
     if "visible" in parts:
         STDERR.rule("visible")
         async with book() as rig, rig.service("intake"):
