@@ -73,6 +73,11 @@ class Departments:
 
     async def refresh(self) -> list[str]:
         """Reads them anew and returns their names, sorted. Revoked departments are not among them."""
+        async with self._reading:
+            await self._read()
+        return sorted(self._known)
+
+    async def _read(self) -> None:
         async with self._engine.connect() as conn:
             rows = await conn.execute(select(table).where(table.c.revoked_at.is_(None)))
             read = [Department(r.name, frozenset(r.sources), tuple(r.types)) for r in rows]
@@ -81,12 +86,11 @@ class Departments:
         same = {d: d for d in self._known.values()}
         self._known = {d.name: same.get(d, d) for d in read}
         self._read_at = time.monotonic()
-        return sorted(self._known)
 
     async def get(self, name: str) -> Department | None:
-        # First come, first served: without the lock a request overtakes the one of the same sender that reads anew.
+        # One at a time: no request overtakes the one of the same sender that reads anew, no old reading a new one.
         async with self._reading:
             age_s = time.monotonic() - self._read_at
             if age_s > _FRESH_FOR_S or (name not in self._known and age_s > _ASK_AGAIN_S):
-                await self.refresh()
+                await self._read()
         return self._known.get(name)

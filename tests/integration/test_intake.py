@@ -21,6 +21,7 @@ from events.ledger import read, resolve
 from events.proof import leaf_hash
 from events.reconcile import reconcile, repair
 from events.stream import STREAM
+from services.intake.departments import OWN, Departments
 from services.keys import privacy_of
 from services.settings import Settings
 from tests.conftest import AddDepartment
@@ -137,6 +138,27 @@ async def test_a_department_publishes_only_under_its_sources_and_types(
         assert [e["pointer"] for e in strange["problem"]["errors"]] == ["/source", "/type"]
         alert = await hr.send(hr.event("alert.acknowledged", {"alert": "x", "occurred_at": "2026-01-01T00:00:00Z"}))
         assert alert["problem"]["status"] == 403
+
+
+async def test_who_is_registered_is_known_while_departments_are_read_anew(
+    engine: AsyncEngine, department: AddDepartment
+) -> None:
+    await department("crm")
+    departments = Departments(engine)
+
+    async def read_anew() -> None:
+        for _ in range(200):
+            await departments.refresh()
+
+    reading = asyncio.create_task(read_anew())
+    asked = 0
+    while not reading.done():
+        assert await departments.get("crm") is not None
+        assert await departments.get(OWN) is not None
+        asked += 1
+        await asyncio.sleep(0)
+    await reading
+    assert asked > 50
 
 
 async def test_the_inbox_takes_events_while_the_book_is_down(
