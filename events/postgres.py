@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
+
+# What asyncpg raises when PostgreSQL is out, does not answer, or refuses; as against errors of our own.
+OUTAGES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 # asyncpg ships partial types: what comes out of a connection is narrowed where it is used.
 Connection = Any

@@ -20,6 +20,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from events.postgres import OUTAGES
 from events.recorded import Recorded, decode
 from projections.rows import Row, RowKey
 from projections.working_set import Changes
@@ -50,7 +51,6 @@ DATA_ERRORS: Final = (
     ValueError,
     OverflowError,
 )
-OUTAGES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 def _to_jsonb(value: Any) -> bytes:

@@ -23,10 +23,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from events import ledger
 from events.errors import FeedBroken, Fenced, Unavailable
 from events.feed import Feed, StreamReader
+from events.postgres import OUTAGES
 from projections.build import NO_CARE, Build, Refused, Step, Watch
 from projections.compare import Difference, TableReport, compare
 from projections.folding import Limits
-from projections.postgres import OUTAGES
 from projections.rows import Projection
 from projections.store import builds, complete, create_build, drop_build, live_of_any_code, next_version, switch
 from projections.tables import checkpoint, parked

@@ -22,9 +22,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from events import ledger
 from events.errors import Diverged, Fenced, RelatieboekError, Unavailable
 from events.feed import StreamReader
+from events.postgres import OUTAGES
 from projections.build import NO_CARE, NO_WATCH, Build, Refused, Step, Watch
 from projections.folding import LIMITS, Limits, Paused
-from projections.postgres import OUTAGES, Connection, close, connect
+from projections.postgres import Connection, close, connect
 from projections.rebuild import rebuild
 from projections.rows import LiveMessage, Projection
 from projections.store import Live, install, live_of_any_code, set_paused

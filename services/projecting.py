@@ -16,9 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events.errors import RelatieboekError, Unavailable
 from events.feed import StreamReader
+from events.postgres import OUTAGES
 from projections.build import Step, Watch
 from projections.folding import LIMITS, Limits
-from projections.postgres import OUTAGES
 from projections.rows import Projection
 from projections.runner import Runner, RunnerState, Tell
 from projections.standing_check import Checked, check_random

@@ -9,8 +9,7 @@ from typing import Final
 import structlog
 
 from events.errors import Unavailable
-from events.postgres import Connection
-from projections.postgres import OUTAGES
+from events.postgres import OUTAGES, Connection
 from services.access_log.record import Prepared, Record, prepare
 from services.access_log.store import append, session
 

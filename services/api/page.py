@@ -18,10 +18,10 @@ from starlette.responses import RedirectResponse, Response
 
 from events.clock import book_now
 from events.errors import NotFound, Unavailable
+from events.postgres import OUTAGES
 from projections import team_timeline
 from projections.alert_queries import overdue_lines
 from projections.page import Page
-from projections.postgres import OUTAGES
 from projections.store import live
 from projections.timeline_queries import team_page
 from projections.viewer import Viewer

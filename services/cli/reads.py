@@ -11,7 +11,7 @@ from typing import Final
 
 from events.clock import system_now
 from events.errors import SetupError
-from projections.postgres import OUTAGES
+from events.postgres import OUTAGES
 from services.access_log.record import Action, Event, Record
 from services.access_log.store import log
 from services.settings import Settings

@@ -18,13 +18,12 @@ from events.append import Ledger
 from events.clock import set_clock
 from events.errors import Diverged, KeyMissing, SetupError, Unavailable
 from events.keys import of_event
-from events.postgres import connect
+from events.postgres import OUTAGES, connect
 from events.privacy import Privacy
 from events.refill import refill
 from events.relay import Relay
 from events.rewrapping import UNWRAPPED, rewrap, wrapped_by
 from events.stream import Stream
-from projections.postgres import OUTAGES
 from services.intake.departments import Departments
 from services.intake.desk import Desk
 from services.intake.doors import Inboxes, open_submit, send_outbox

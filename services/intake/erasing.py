@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import asyncpg
 import orjson
 import structlog
 
@@ -21,7 +20,7 @@ from events.catalog import check
 from events.clock import system_now
 from events.errors import FieldError
 from events.keys import KEPT
-from events.postgres import Connection, connect
+from events.postgres import OUTAGES, Connection, connect
 from events.privacy import Privacy
 from events.recorded import local_date
 from events.recording import Stored
@@ -35,7 +34,6 @@ log = structlog.get_logger(__name__)
 _AT_ONCE: Final = 500
 _EVERY_S: Final = 0.5
 _RETRY_S: Final = 1.0
-_OUT: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _KNOWN: Final = "SELECT ref, lookup, erased_by FROM ledger.person_key WHERE ref = $1 OR lookup = $2"
 _FIND_AGAIN: Final = """
 INSERT INTO ledger.person_key (ref, kind, lookup, erased_by) VALUES ($1, $2, $3, $4)
@@ -88,7 +86,7 @@ class Eraser:
                         await asyncio.sleep(_EVERY_S)
                 finally:
                     await conn.close(timeout=5)
-            except _OUT as error:
+            except OUTAGES as error:
                 log.warning("erasing waits", error=type(error).__name__)
             await asyncio.sleep(_RETRY_S)
 

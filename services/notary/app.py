@@ -12,8 +12,7 @@ import structlog
 
 from events.checkpoint import BadCheckpoint, Signer
 from events.errors import Diverged, SetupError
-from events.postgres import connect
-from projections.postgres import OUTAGES
+from events.postgres import OUTAGES, connect
 from services.bus import NatsBus
 from services.notary.access_log import AccessNotary
 from services.notary.signing import Notary, Shorter, Signed
