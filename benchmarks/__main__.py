@@ -24,13 +24,17 @@ PARTS: Final = ("intake", "catchup", "rebuild", "visible", "tick", "proof")
 
 
 async def run(parts: Sequence[str], results: Results, *, full: bool) -> None:
-    """One book for intake, catch-up and rebuild, which needs what those before it filled; one each for the others."""
-    if {"intake", "catchup", "rebuild"} & set(parts):
+    """One book for intake and catch-up, which needs what that filled; one each for the others."""
+    if {"intake", "catchup"} & set(parts):
         async with book() as rig:
             await _stream_parts(rig, parts, results, full=full)
     if "intake" in parts:
         async with book() as rig:
             await intake.measure_trust(rig, results)
+    if "rebuild" in parts:
+        STDERR.rule("rebuild")
+        async with book() as rig:
+            await rebuild.measure(rig, results, events=300_000 if full else 100_000)
     if "visible" in parts:
         STDERR.rule("visible")
         async with book() as rig, rig.service("intake"):
@@ -78,12 +82,6 @@ async def _stream_parts(rig: Rig, parts: Sequence[str], results: Results, *, ful
             await intake.fill(nc, load, 20_000)
     if "catchup" in parts:
         await catchup.measure(rig, results, slow_events=5_000 if not full else 20_000)
-    if "rebuild" in parts:
-        STDERR.rule("rebuild")
-        async with rig.service("intake"), rig.connect_department() as nc:
-            for _ in range(9 if full else 2):
-                await intake.fill(nc, load, 50_000)
-        await rebuild.measure(rig, results)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from time import perf_counter
 import uvloop
 
 from benchmarks.catchup import THREE, catch_up
+from benchmarks.memory import fill_stream
 from benchmarks.results import Results
 from benchmarks.servers import Rig
 from events.feed import StreamReader
@@ -24,8 +25,12 @@ from services.connections import make_broker, make_engine
 from services.settings import Settings, load
 
 
-async def measure(rig: Rig, results: Results) -> None:
-    """First the live builds of all services catch up, which shows their memory; then three are rebuilt beside them."""
+async def measure(rig: Rig, results: Results, *, events: int) -> None:
+    """Wants an empty book; fills it, ledger and stream, for 5,000 relations.
+
+    First the live builds of all services catch up, which shows their memory; then three are rebuilt beside them.
+    """
+    await fill_stream(rig, events)
     live = await catch_up(rig, list(PROJECTIONS))
     results.tell("catchup_rss_mb", max(live.rss_mb.values()), most=300)
     done = await asyncio.gather(*(rig.run("benchmarks.rebuild", name) for name in THREE))
