@@ -44,8 +44,11 @@ def identifier(number: int) -> str:
 class Load:
     """Makes events. `source` is the department's; events of one `Load` never repeat an id."""
 
-    def __init__(self, source: str, *, seed: int = _SEED, today: datetime | None = None) -> None:
+    def __init__(
+        self, source: str, *, seed: int = _SEED, today: datetime | None = None, relations: int = RELATIONS
+    ) -> None:
         self._source = source
+        self._relations = relations
         self._random = random.Random(seed)
         self._today = (today or datetime.now(UTC)).replace(microsecond=0)
         self._contacts = 0
@@ -63,7 +66,7 @@ class Load:
         day = (self._today - timedelta(days=760)).date().isoformat()
         team: Json = {"team": "regio-west", "name": "Regio West", "occurred_on": day}
         yield self.event("team.formed", "organisation", team)
-        for n in range(RELATIONS):
+        for n in range(self._relations):
             subject = identifier(n)
             registered: Json = {
                 "name": f"Gemeente Voorbeeld {n}", "kind": "municipality", "region": "West", "identifiers": [],
@@ -82,7 +85,7 @@ class Load:
     def contact(self, relation: int | None = None) -> Json:
         """One contact that was held, of a relation at random or of this one."""
         pick = self._random
-        n = pick.randrange(RELATIONS) if relation is None else relation
+        n = pick.randrange(self._relations) if relation is None else relation
         self._contacts += 1
         a, b = pick.sample(_TOPICS, 2)
         at = self._today - timedelta(minutes=pick.randrange(1_000, 1_000_000))

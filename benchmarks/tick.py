@@ -19,7 +19,7 @@ from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks.catchup import positions
-from benchmarks.load import RELATIONS, Json, Load, identifier, in_arrays, send_array
+from benchmarks.load import Json, Load, identifier, in_arrays, send_array
 from benchmarks.results import STDERR, Results, percentile
 from benchmarks.servers import Rig
 from events.feed import StreamReader
@@ -32,6 +32,7 @@ from services.alerts.work import contact_work
 from services.ticking.ticker import Ticker
 from services.wiring import cancel_until_done
 
+_RELATIONS: Final = 5_000
 _TICKS: Final = 20
 _DUE: Final = 100
 _START: Final = datetime(2031, 3, 3, 6, tzinfo=UTC)
@@ -40,7 +41,7 @@ _START: Final = datetime(2031, 3, 3, 6, tzinfo=UTC)
 async def measure(rig: Rig, results: Results, *, lines: int) -> None:
     """Wants an empty book with intake running."""
     await _set_clock(rig, _START)
-    load = Load(rig.source, today=_START)
+    load = Load(rig.source, today=_START, relations=_RELATIONS)
     async with rig.connect_department() as nc:
         structure = [e for e in load.structure() if not e["type"].startswith("nl.relatieboek.schedule")]
         for body in in_arrays([*structure, *_lines(load, lines)]):
@@ -60,7 +61,7 @@ def _lines(load: Load, count: int) -> list[Json]:
             "cadence": {"mode": "rolling", "every": "P28D"}, "starts_on": starts, "grace_working_days": 0,
             "owner": "e-1", "occurred_on": _START.date().isoformat(),
         }  # fmt: skip
-        events.append(load.event("schedule.line_set", identifier(n % RELATIONS), data))
+        events.append(load.event("schedule.line_set", identifier(n % _RELATIONS), data))
     return events
 
 

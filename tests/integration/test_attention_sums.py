@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -22,26 +22,10 @@ from projections.relation_questions import attention
 from projections.relation_view import PROJECTION
 from projections.rows import MemoryRows, fold
 from projections.store import complete, create_build, versioned
-from services.embedded.nats import Nats
-from services.settings import Settings
 from tests.given import DELFT, HAAG, Book
-from tests.small_book import SmallBook, disconnect, small_book
-from tests.small_book import connect as client_of
+from tests.small_book import SmallBook
 
 Sums = dict[tuple[Any, ...], tuple[int, int]]
-
-
-@pytest.fixture
-async def book(settings: Settings, owner_engine: AsyncEngine) -> AsyncGenerator[SmallBook]:
-    async with small_book(settings, owner_engine) as book:
-        yield book
-
-
-@pytest.fixture
-async def client(settings: Settings, nats_server: Nats) -> AsyncGenerator[Client]:
-    client = await client_of(settings)
-    yield client
-    await disconnect(client)
 
 
 def expected(rows: MemoryRows) -> Sums:

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.errors import Diverged, FeedBroken, Unavailable
 from events.feed import Feed, StreamReader
 from events.recorded import Recorded
 from services.embedded.nats import Nats
-from services.settings import Settings
-from tests.small_book import SmallBook, connect, disconnect, held_contact, made, name_of, small_book
-
-
-@pytest.fixture
-async def book(settings: Settings, owner_engine: AsyncEngine) -> AsyncGenerator[SmallBook]:
-    async with small_book(settings, owner_engine) as book:
-        yield book
-
-
-@pytest.fixture
-async def client(settings: Settings, nats_server: Nats) -> AsyncGenerator[Client]:
-    client = await connect(settings)
-    yield client
-    await disconnect(client)
+from tests.small_book import SmallBook, held_contact, made, name_of
 
 
 def jetstream(client: Client) -> JetStreamContext:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 import pytest
@@ -18,15 +17,11 @@ from projections.rebuild import rebuild
 from projections.runner import Runner
 from projections.standing_check import check_relation
 from projections.store import wait_for
-from services.embedded.nats import Nats
-from services.settings import Settings
 from tests.small_book import (
     COUNTS,
     Faults,
     SmallBook,
-    connect,
     contents,
-    disconnect,
     folded,
     held_contact,
     made,
@@ -34,25 +29,11 @@ from tests.small_book import (
     position_of,
     projection,
     running,
-    small_book,
 )
 
 KINDS = frozenset({"contact.retracted", "team.formed"})
 RARE = replace(COUNTS, name="rare", kinds=KINDS)
 SMALL = Limits(batch=100, gather=150, most_rows=300)
-
-
-@pytest.fixture
-async def book(settings: Settings, owner_engine: AsyncEngine) -> AsyncGenerator[SmallBook]:
-    async with small_book(settings, owner_engine) as book:
-        yield book
-
-
-@pytest.fixture
-async def client(settings: Settings, nats_server: Nats) -> AsyncGenerator[Client]:
-    client = await connect(settings)
-    yield client
-    await disconnect(client)
 
 
 async def test_the_feed_gives_those_kinds_and_moves_on_past_the_others(book: SmallBook, client: Client) -> None:

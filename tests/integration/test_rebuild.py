@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -22,39 +21,21 @@ from projections.runner import Runner
 from projections.standing_check import check_random, check_relation
 from projections.store import builds, create_build, live, switch, versioned, wait_for
 from projections.tables import checkpoint
-from services.embedded.nats import Nats
-from services.settings import Settings
 from tests.given import fact
 from tests.small_book import (
     COUNTS,
     Faults,
     SmallBook,
-    connect,
     contents,
-    disconnect,
     folded,
     held_contact,
     made,
     name_of,
     projection,
     running,
-    small_book,
 )
 
 SMALL = Limits(batch=100, gather=150, most_rows=300)
-
-
-@pytest.fixture
-async def book(settings: Settings, owner_engine: AsyncEngine) -> AsyncGenerator[SmallBook]:
-    async with small_book(settings, owner_engine) as book:
-        yield book
-
-
-@pytest.fixture
-async def client(settings: Settings, nats_server: Nats) -> AsyncGenerator[Client]:
-    client = await connect(settings)
-    yield client
-    await disconnect(client)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -23,16 +23,13 @@ from projections.runner import Runner
 from projections.store import create_build, install, live, switch, wait_for
 from projections.tables import checkpoint
 from services.embedded.nats import Nats
-from services.settings import Settings
 from tests.given import fact
 from tests.small_book import (
     COUNTS,
     Faults,
     Heard,
     SmallBook,
-    connect,
     contents,
-    disconnect,
     folded,
     held_contact,
     made,
@@ -40,23 +37,9 @@ from tests.small_book import (
     position_of,
     projection,
     running,
-    small_book,
 )
 
 MakeRunner = Callable[..., Runner]
-
-
-@pytest.fixture
-async def book(settings: Settings, owner_engine: AsyncEngine) -> AsyncGenerator[SmallBook]:
-    async with small_book(settings, owner_engine) as book:
-        yield book
-
-
-@pytest.fixture
-async def client(settings: Settings, nats_server: Nats) -> AsyncGenerator[Client]:
-    client = await connect(settings)
-    yield client
-    await disconnect(client)
 
 
 @pytest.fixture
