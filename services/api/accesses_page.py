@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from events.errors import Invalid, NotFound
+from events.errors import NotFound
 from events.seen import note_items
 from projections import relation_view
 from projections.store import live
+from projections.viewer import Viewer
 from services.access_log.reading import accesses, kin_of
 from services.api.asking import HasParts, relation_named
-from services.api.html import language_of, render
-from services.api.page import OUT, WITHIN_S, out_page, sign_in_form, signed_in
+from services.api.page import page_of
 from services.api.parts import Parts
 from services.api.permits import permitted
+from services.api.words import Language
 
 RECORDS_SHOWN: Final = 100
 
@@ -27,20 +27,13 @@ router = APIRouter(include_in_schema=False)
 @router.get("/relations/{id}/accesses")
 async def show_accesses(id: str, request: Request, parts: HasParts) -> Response:
     """The newest records about one relation; the form to sign in for who is not. 404 for whom it is not for."""
-    language, viewer = language_of(request), None
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            viewer = await signed_in(request, parts)
-            if viewer is None:
-                return sign_in_form(request, parts, language)
-            if permitted(viewer, "listRelationAccesses") is None:
-                raise NotFound("No role of this viewer reads the access log.")
-            shown = await _gather(parts, id, request.query_params.get("cursor"))
-    except (NotFound, Invalid):
-        return render(request, language, "gone.html", status_code=404, viewer=viewer)
-    except OUT:
-        return out_page(request, language)
-    return render(request, language, "accesses.html", viewer=viewer, **shown)
+
+    async def gather(viewer: Viewer, _: Language) -> dict[str, Any]:
+        if permitted(viewer, "listRelationAccesses") is None:
+            raise NotFound("No role of this viewer reads the access log.")
+        return await _gather(parts, id, request.query_params.get("cursor"))
+
+    return await page_of(request, parts, "accesses.html", gather)
 
 
 async def _gather(parts: Parts, ident: str, cursor: str | None) -> dict[str, Any]:

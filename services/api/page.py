@@ -7,6 +7,7 @@ other sites cannot send. Both posts also refuse a request that a browser marks a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse, Response
 
 from events.clock import book_now
-from events.errors import NotFound, Unavailable
+from events.errors import Invalid, NotFound, Unavailable
 from events.postgres import OUTAGES
 from projections import team_timeline
 from projections.alert_queries import overdue_lines
@@ -48,10 +49,12 @@ from services.status import status
 OVERDUE_SHOWN: Final = 15
 ENTRIES_SHOWN: Final = 15
 _MAX_FORM_BYTES: Final = 4 * 1024
-WITHIN_S: Final = 8.0
+_WITHIN_S: Final = 8.0
 _RETRY_S: Final = 15.0  # as the page itself does for who has no script
 # Errors for which a page says that it is out for a moment.
-OUT: Final = (SQLAlchemyError, Unavailable, *OUTAGES)
+_OUT: Final = (SQLAlchemyError, Unavailable, *OUTAGES)
+
+Gather = Callable[[Viewer, Language], Awaitable[dict[str, Any]]]
 
 router = APIRouter(include_in_schema=False)
 
@@ -59,19 +62,31 @@ router = APIRouter(include_in_schema=False)
 @router.get("/")
 async def show(request: Request, parts: HasParts) -> Response:
     """The page of whoever is signed in, else the form to sign in."""
-    language = language_of(request)
+
+    async def gather(viewer: Viewer, language: Language) -> dict[str, Any]:
+        return await _gather(parts, viewer, language, request.query_params.get("team"))
+
+    return await page_of(request, parts, "page.html", gather)
+
+
+async def page_of(request: Request, parts: Parts, template: str, gather: Gather) -> Response:
+    """A page with what `gather` finds for whoever is signed in; the form to sign in for others; "gone" (404) where it
+    raises NotFound or Invalid; what to do meanwhile (503) while an engine is out."""
+    language, viewer = language_of(request), None
     try:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(_WITHIN_S):
             viewer = await signed_in(request, parts)
             if viewer is None:
                 return sign_in_form(request, parts, language)
-            shown = await _gather(parts, viewer, language, request.query_params.get("team"))
-    except OUT:
-        return out_page(request, language)
-    return render(request, language, "page.html", viewer=viewer, **shown)
+            shown = await gather(viewer, language)
+    except (NotFound, Invalid):
+        return render(request, language, "gone.html", status_code=404, viewer=viewer)
+    except _OUT:
+        return _out_page(request, language)
+    return render(request, language, template, viewer=viewer, **shown)
 
 
-def out_page(request: Request, language: Language) -> Response:
+def _out_page(request: Request, language: Language) -> Response:
     """What a person sees while an engine is out: nothing of what they asked for, and to come back."""
     response = render(request, language, "out.html", status_code=503)
     response.headers["Retry-After"] = seconds(_RETRY_S)
@@ -92,21 +107,23 @@ async def sign_in(request: Request, parts: HasParts) -> Response:
     from_here(request)
     language = language_of(request)
     form = await _form(request)
-    if "name" in form:
-        try:
+    try:
+        if "name" in form:
             login = await accounts.sign_in(parts.engine, form["name"], form.get("password", ""), address_of(request))
-        except Refused as refused:
-            return sign_in_form(request, parts, language, refused.code, answer_to(refused))
-        error = "wrong_password"
-    else:
-        token = form.get("token", "").strip()
-        known = await parts.access.identify(token)
-        login = sessions.of_viewer(known, token) if isinstance(known, Viewer) else None
-        error = "department_token" if isinstance(known, Publisher) else "wrong_token"
-    if login is None:
-        return sign_in_form(request, parts, language, error)
-    response = RedirectResponse(home(language), status_code=303)
-    await begin_session(request, response, parts.engine, login)
+            error = "wrong_password"
+        else:
+            token = form.get("token", "").strip()
+            known = await parts.access.identify(token)
+            login = sessions.of_viewer(known, token) if isinstance(known, Viewer) else None
+            error = "department_token" if isinstance(known, Publisher) else "wrong_token"
+        if login is None:
+            return sign_in_form(request, parts, language, error)
+        response = RedirectResponse(home(language), status_code=303)
+        await begin_session(request, response, parts.engine, login)
+    except Refused as refused:
+        return sign_in_form(request, parts, language, refused.code, answer_to(refused))
+    except _OUT:
+        return _out_page(request, language)
     return response
 
 

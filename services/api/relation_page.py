@@ -5,7 +5,6 @@ Everything on it comes from the queries behind `GET /v1/relations/{id}` and its 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,13 +12,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from events.clock import book_now
-from events.errors import Invalid, NotFound
+from events.errors import NotFound
 from projections.relation_queries import show
 from projections.timeline_queries import relation_page
 from projections.viewer import Viewer
 from services.api.asking import HasParts, relation_named
-from services.api.html import language_of, render
-from services.api.page import OUT, WITHIN_S, out_page, sign_in_form, signed_in
+from services.api.page import page_of
 from services.api.parts import Parts
 from services.api.permits import permitted
 from services.api.words import Language, words
@@ -37,18 +35,11 @@ router = APIRouter(include_in_schema=False)
 @router.get("/relations/{id}")
 async def show_page(id: str, request: Request, parts: HasParts) -> Response:
     """One relation for whoever is signed in; the form to sign in for others. 404 for what this viewer may not see."""
-    language, viewer = language_of(request), None
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            viewer = await signed_in(request, parts)
-            if viewer is None:
-                return sign_in_form(request, parts, language)
-            shown = await _gather(parts, viewer, language, id, request.query_params.get("cursor"))
-    except (NotFound, Invalid):
-        return render(request, language, "gone.html", status_code=404, viewer=viewer)
-    except OUT:
-        return out_page(request, language)
-    return render(request, language, "relation.html", viewer=viewer, **shown)
+
+    async def gather(viewer: Viewer, language: Language) -> dict[str, Any]:
+        return await _gather(parts, viewer, language, id, request.query_params.get("cursor"))
+
+    return await page_of(request, parts, "relation.html", gather)
 
 
 async def _gather(parts: Parts, viewer: Viewer, language: Language, ident: str, cursor: str | None) -> dict[str, Any]:
