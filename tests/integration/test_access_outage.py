@@ -145,6 +145,9 @@ async def shows_nothing_while_postgresql_is_out(book: Book, other: Book, server:
                 assert answer.status_code == 503, answer.url
                 assert int(answer.headers.get("retry-after", "0")) > 0, answer.url
                 assert "Den Haag" not in answer.text
+            answer = await browser.post("/", data={"name": "iemand", "password": "iets"})
+            assert (answer.status_code, answer.headers["content-type"]) == (503, "text/html; charset=utf-8")
+            assert int(answer.headers["retry-after"]) > 0
         finally:
             await server.start()
         async with asyncio.timeout(60):
