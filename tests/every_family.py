@@ -57,12 +57,18 @@ FAMILIES: Final[Mapping[str, Sequence[st.SearchStrategy[tuple[str, dict[str, Any
         _of("relation.tier_assigned", tier=_tier),
         _of("relation.owner_assigned", employee=_few),
         _of("relation.ended"),
+        _of("relation.identifier_linked", scheme="kvk", value=st.sampled_from(["00000001", "00000002"])),
         _of("relation.merged", survivor=HAAG, absorbed=DELFT),
         _of("relation.unmerged", survivor=HAAG, absorbed=DELFT),
         _of("team.relation_assigned", team="1"),
         _of("team.relation_unassigned", team="1"),
         _of("counterpart.added", person=_two, layer=layers),
+        _of("counterpart.moved", "name", "function", "decision_role", person=_two, layer=layers),
+        _of("counterpart.moved", "layer", "name", person=_two, function=st.sampled_from("FG")),
         _of("counterpart.departed", person=_two),
+        _of("matrix.link_assessed", ours="1", theirs=_two, coverage=st.sampled_from(["none", "thin", "strong"])),
+        _of("team.member_joined", team="1", employee=_two, role=st.sampled_from(["member", "lead"])),
+        _of("team.member_left", team="1", employee=_two),
     ],
     "contact": [
         _of("contact.held", "summary", contact=_few, duration_min=st.integers(1, 90), ours=_side, theirs=_side),
@@ -72,6 +78,8 @@ FAMILIES: Final[Mapping[str, Sequence[st.SearchStrategy[tuple[str, dict[str, Any
         _of("contact.retracted", contact=_few),
         _of("contact.planned", contact=_few),
         _of("contact.cancelled", contact=_few),
+        _of("contact.rescheduled", contact=_few),
+        _of("contact.no_show", contact=_few),
         _of("contact.declared_same", contacts=["1", "2"], canonical=_two),
         _of("contact.declared_same", contacts=["2", "3"], canonical="3"),
         _of("note.recorded", note=_few),
@@ -87,7 +95,11 @@ FAMILIES: Final[Mapping[str, Sequence[st.SearchStrategy[tuple[str, dict[str, Any
     ],
     "plan": [
         _of("plan.question_answered", plan=_two, question=_few, answer=st.sampled_from("abc")),
-        _of("plan.action_agreed", plan="1", action=_two, owner=_few),
+        _of("plan.drafted", plan=_two, horizon_on=st.sampled_from(["2026-09-01", "2027-01-01"])),
+        _of("plan.approved", plan=_two),
+        _of("plan.superseded", plan="1", by="2"),
+        _of("plan.action_agreed", plan="1", action=_two, owner=_few, due_on=days),
+        _of("plan.action_deferred", plan="1", action=_two, due_on=days),
         _of("plan.action_completed", plan="1", action=_two),
         _of("plan.action_dropped", plan="1", action=_two),
         _of("knowledge.item_recorded", item=st.sampled_from(["market", "issues"]), text=st.sampled_from("abc")),
@@ -105,9 +117,10 @@ FAMILIES: Final[Mapping[str, Sequence[st.SearchStrategy[tuple[str, dict[str, Any
         _of("partnership.interest_acknowledged", interest=_two, by=_by),
         _of("partnership.performance_reported", performance=_two, by=_by),
         _of("partnership.performance_acknowledged", performance=_two, by=_by),
-        _of("commitment.made", commitment=_two, by=_by),
+        _of("commitment.made", commitment=_two, by=_by, due_on=days),
         _of("commitment.fulfilled", commitment=_two),
         _of("commitment.broken", commitment=_two),
+        _of("commitment.released", commitment=_two),
         _of("opportunity.tender_announced", opportunity=_two, value_cents=_cents),
         _of("opportunity.offer_submitted", opportunity=_two, value_cents=_cents),
         _of("opportunity.won", opportunity=_two, value_cents=_cents),
@@ -159,6 +172,19 @@ _FIRST: Final[Sequence[Told]] = (
     ),
 )  # fmt: skip
 
+# What a plan must have before it can be approved; told first, so that approvals meet the other facts of the plan.
+_COMPLETE: Final[Sequence[Told]] = (
+    *(
+        ("plan.question_answered", HAAG, {
+            "plan": "1", "question": str(n), "answer": "-", "occurred_on": "2024-01-01",
+        })
+        for n in range(1, 11)
+    ),
+    ("plan.action_agreed", HAAG, {
+        **golden("plan.action_agreed")["data"], "plan": "1", "action": "3", "occurred_on": "2024-01-01",
+    }),
+)  # fmt: skip
+
 
 def _about(kind: str, drawn: str) -> str:
     event_type = next(t for t in TYPES.values() if t.kind == kind)
@@ -168,9 +194,16 @@ def _about(kind: str, drawn: str) -> str:
 
 
 @st.composite
-def histories(draw: st.DrawFn, least: int = 15, most: int = 40) -> list[Recorded]:
-    """A valid history of two relations, in the order in which the book took it; some of its events are withdrawn."""
-    chosen = draw(st.lists(st.sampled_from(sorted(FAMILIES)), min_size=1, max_size=2, unique=True))
+def histories(
+    draw: st.DrawFn, least: int = 15, most: int = 40, families: int = 2, core: Sequence[str] = tuple(FAMILIES)
+) -> list[Recorded]:
+    """A valid history of two relations, in the order in which the book took it; some of its events are withdrawn.
+
+    It mixes at most so many families, so that facts of one family meet in a short history too; one of `core` is among
+    them.
+    """
+    others = st.lists(st.sampled_from(sorted(FAMILIES)), max_size=families - 1)
+    chosen = sorted({draw(st.sampled_from(core)), *draw(others)})
     pool = st.one_of([strategy for family in chosen for strategy in FAMILIES[family]])
     waiting: list[tuple[Told, str, str]] = []
     for n, (kind, data) in enumerate(draw(st.lists(pool, min_size=least, max_size=most))):
@@ -181,7 +214,8 @@ def histories(draw: st.DrawFn, least: int = 15, most: int = 40) -> list[Recorded
         data = {"source": _SOURCE, "id": id_, "occurred_at": at}
         where = draw(st.integers(0, len(waiting)))
         waiting.insert(where, (("correction.withdrawn", relation, data), f"w-{n}", at))
-    return accepted([*((told, f"f-{n}", "2024-01-01T09:00:00+01:00") for n, told in enumerate(_FIRST)), *waiting])
+    first = [*_FIRST, *(_COMPLETE if "plan" in chosen else ())]
+    return accepted([*((told, f"f-{n}", "2024-01-01T09:00:00+01:00") for n, told in enumerate(first)), *waiting])
 
 
 _SOURCE: Final = "urn:nld:oin:00000000000000000001:systeem:crm"
