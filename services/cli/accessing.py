@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from services.cli.auditing import Kept, Key, ask
-from services.cli.console import err, note, print_fields, print_json, print_table
+from services.cli.console import err, print_fields, print_json, print_list
 from services.cli.instance import find
 from services.cli.operating import progress_bar
 from services.cli.options import Cursor, DataDir, Json, Limit
@@ -60,13 +60,7 @@ def of_person(
 
 
 def _show(path: str, data_dir: Path | None, json: bool, **asked: Any) -> None:
-    document = find(data_dir).get(path, **asked)
-    if json:
-        print_json(document)
-        return
-    print_table("Inzagelogboek", _RECORDS, document["items"])
-    if document["next"]:
-        note(f"Er is meer: voeg toe --cursor {document['next']}")
+    print_list("Inzagelogboek", _RECORDS, find(data_dir).get(path, **asked), json)
 
 
 @accesses.command("verify")

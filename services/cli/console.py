@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -66,6 +66,16 @@ def print_table(title: str, columns: Sequence[tuple[str, str]], rows: Iterable[d
         out().print(table)
     else:
         out().print(Text(f"{title}: niets gevonden."))
+
+
+def print_list(title: str, columns: Sequence[tuple[str, str]], document: Mapping[str, Any], json: bool) -> None:
+    """A list as HTTP has it, `items` and `next`: as it is, or a table and how to get the rest."""
+    if json:
+        print_json(document)
+        return
+    print_table(title, columns, document["items"])
+    if document["next"]:
+        note(f"Er is meer: voeg toe --cursor {document['next']}")
 
 
 def print_fields(title: str, fields: Iterable[tuple[str, Any]]) -> None:

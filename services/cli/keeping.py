@@ -10,16 +10,17 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 from cryptography.exceptions import InvalidTag
-from sqlalchemy import delete, select
+from sqlalchemy import Column, Select, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from events.errors import NotFound, SetupError
 from events.keys import KEPT
 from events.privacy import unseal
 from events.tables import rejected as rejected_events
-from services.cli.console import note, print_json, print_table
+from projections.page import Page, decode_cursor, encode_cursor
+from services.cli.console import note, print_json, print_list
 from services.cli.instance import Instance, find
-from services.cli.options import DataDir, Json, Limit
+from services.cli.options import Cursor, DataDir, Json, Limit
 from services.cli.reads import log_reading
 from services.cli.sending import counts_text
 from services.keys import key_wrapper
@@ -42,13 +43,36 @@ def engine_of(instance: Instance) -> AsyncEngine:
     return create_async_engine(instance.complete().database_url, hide_parameters=True)
 
 
+async def page_of(
+    conn: AsyncConnection,
+    query: Select[*tuple[Any, ...]],
+    key: Column[int],
+    *,
+    cursor: str | None,
+    limit: int,
+    newest_first: bool,
+) -> Page:
+    """One page of the query's rows in the order of `key`, a number that is no other row's, as JSON has them.
+
+    Raises Invalid for a cursor of another list.
+    """
+    scope = f"{key.table}.{key.name}"
+    if cursor is not None:
+        (last,) = decode_cursor(scope, cursor, [int])
+        query = query.where(key < last if newest_first else key > last)
+    rows = (await conn.execute(query.order_by(key.desc() if newest_first else key).limit(limit + 1))).mappings().all()
+    more = encode_cursor(scope, [rows[limit - 1][key.name]]) if len(rows) > limit else None
+    return Page([plain(dict(row)) for row in rows[:limit]], more)
+
+
 @rejected.command("list")
 def list_rejected(
-    department: ForDepartment = None, limit: Limit = 50, json: Json = False, data_dir: DataDir = None
-) -> None:
+    department: ForDepartment = None, limit: Limit = 50, cursor: Cursor = None, json: Json = False,
+    data_dir: DataDir = None,
+) -> None:  # fmt: skip
     """Toon de geweigerde gebeurtenissen, de nieuwste eerst."""
 
-    async def read() -> list[dict[str, Any]]:
+    async def read() -> Page:
         engine = engine_of(find(data_dir))
         try:
             async with engine.connect() as conn:
@@ -56,14 +80,13 @@ def list_rejected(
                 query = select(t.rejected_id, t.department, t.source, t.id, t.type, t.code, t.problem, t.rejected_at)
                 if department is not None:
                     query = query.where(t.department == department)
-                rows = (await conn.execute(query.order_by(t.rejected_id.desc()).limit(limit))).mappings()
-                return [plain(dict(row)) for row in rows]
+                return await page_of(conn, query, t.rejected_id, cursor=cursor, limit=limit, newest_first=True)
         finally:
             await engine.dispose()
 
-    items = asyncio.run(read())
-    log_reading(find(data_dir).complete(), "rejected list", items=len(items))
-    _show("Geweigerd", _REJECTED, items, json)
+    page = asyncio.run(read())
+    log_reading(find(data_dir).complete(), "rejected list", items=len(page.items))
+    print_list("Geweigerd", _REJECTED, page.as_json(), json)
 
 
 @rejected.command("show")
@@ -199,10 +222,3 @@ def plain(row: dict[str, Any]) -> dict[str, Any]:
     errors: list[dict[str, str]] = problem.get("errors", [])
     out["detail"] = "; ".join(f"{e['pointer']} {e['detail']}".strip() for e in errors[:3])
     return out
-
-
-def _show(title: str, columns: tuple[tuple[str, str], ...], items: list[dict[str, Any]], json: bool) -> None:
-    if json:
-        print_json({"items": items, "next": None})
-    else:
-        print_table(title, columns, items)

@@ -12,10 +12,10 @@ from events.clock import system_now
 from events.errors import NotFound
 from services.alerts.effects import mail as outbox
 from services.alerts.effects import notice
-from services.cli.console import note, print_json, print_table
+from services.cli.console import note, print_json, print_list
 from services.cli.instance import find
-from services.cli.keeping import engine_of, plain
-from services.cli.options import DataDir, Json, Limit
+from services.cli.keeping import engine_of, page_of
+from services.cli.options import Cursor, DataDir, Json, Limit
 
 mail = typer.Typer(help="Mails met signalen, en of ze verstuurd zijn.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -30,28 +30,25 @@ _COLUMNS: Final = (
 @mail.command("list")
 def list_mails(
     state: Annotated[State | None, typer.Option("--state", help="waiting, sent of failed.")] = None,
-    limit: Limit = 50, json: Json = False, data_dir: DataDir = None,
+    limit: Limit = 50, cursor: Cursor = None, json: Json = False, data_dir: DataDir = None,
 ) -> None:  # fmt: skip
     """Toon de mails, de nieuwste eerst."""
 
-    async def read() -> list[dict[str, Any]]:
+    async def read() -> dict[str, Any]:
         engine = engine_of(find(data_dir))
         try:
             async with engine.connect() as conn:
                 count = select(func.count()).where(notice.c.mail_id == outbox.c.mail_id).scalar_subquery()
-                query = select(outbox, count.label("notices")).order_by(outbox.c.mail_id.desc()).limit(limit)
+                query = select(outbox, count.label("notices"))
                 if state is not None:
                     query = query.where(outbox.c.state == state)
-                rows = (await conn.execute(query)).mappings()
-                return [{k: v for k, v in plain(dict(row)).items() if k != "detail"} for row in rows]
+                page = await page_of(conn, query, outbox.c.mail_id, cursor=cursor, limit=limit, newest_first=True)
+                items = [{k: v for k, v in row.items() if k != "detail"} for row in page.items]
+                return {"items": items, "next": page.next}
         finally:
             await engine.dispose()
 
-    items = asyncio.run(read())
-    if json:
-        print_json({"items": items, "next": None})
-    else:
-        print_table("Mails", _COLUMNS, items)
+    print_list("Mails", _COLUMNS, asyncio.run(read()), json)
 
 
 @mail.command("retry")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
-from services.cli.console import note, print_fields, print_json, print_table
+from services.cli.console import print_fields, print_json, print_list, print_table
 from services.cli.instance import find
 from services.cli.options import Cursor, DataDir, Json, Limit, day_or_moment, position_or_moment
 
@@ -98,7 +97,7 @@ def diff(
         withAsOf=day_or_moment(with_as_of, "--with-as-of"),
         withKnownAt=position_or_moment(with_known_at, "--with-known-at"), view=view,
     )  # fmt: skip
-    _list("Verschillen", _DIFFERENCES, document, json)
+    print_list("Verschillen", _DIFFERENCES, document, json)
 
 
 @relation.command("list")
@@ -114,7 +113,7 @@ def list_(
     if not json:
         for item in document["items"]:
             item["open_alerts"] = len(item["open_alerts"])
-    _list("Relaties", _RELATIONS, document, json)
+    print_list("Relaties", _RELATIONS, document, json)
 
 
 def timeline(
@@ -134,7 +133,7 @@ def timeline(
     )
     asked: dict[str, Any] = {"department": department, "family": family, "from": from_, "to": to}
     document = find(data_dir).get(path, limit=limit, cursor=cursor, **asked)
-    _list("Tijdlijn", _ENTRIES, document, json)
+    print_list("Tijdlijn", _ENTRIES, document, json)
 
 
 def alerts(
@@ -154,7 +153,7 @@ def alerts(
     if not json:
         for item in document["items"]:
             item["rule"] = rule_name(item["rule"], item["about"], "nl")
-    _list("Signalen", _ALERTS, document, json)
+    print_list("Signalen", _ALERTS, document, json)
 
 
 def loops(
@@ -168,7 +167,7 @@ def loops(
     document = find(data_dir).get(
         "/v1/loops", state=state, relation=of, team=team, owner=owner, limit=limit, cursor=cursor
     )
-    _list("Opvolgingen", _LOOPS, document, json)
+    print_list("Opvolgingen", _LOOPS, document, json)
 
 
 def history(
@@ -177,7 +176,7 @@ def history(
     """Toon wat er met een relatie gebeurde, zoals het boek het nu weet of toen wist."""
     path = f"/v1/relations/{quote(ident, safe=':')}/history"
     document = find(data_dir).get(path, asOf=day_or_moment(as_of), knownAt=position_or_moment(known_at))
-    _list("Geschiedenis", _HISTORY, document, json)
+    print_list("Geschiedenis", _HISTORY, document, json)
 
 
 def status(json: Json = False, data_dir: DataDir = None) -> None:
@@ -201,12 +200,3 @@ def status(json: Json = False, data_dir: DataDir = None) -> None:
         ), document["departments"])  # fmt: skip
     if not document["healthy"]:
         raise typer.Exit(1)
-
-
-def _list(title: str, columns: tuple[tuple[str, str], ...], document: Mapping[str, Any], json: bool) -> None:
-    if json:
-        print_json(document)
-        return
-    print_table(title, columns, document["items"])
-    if document.get("next"):
-        note(f"Er is meer: voeg toe --cursor {document['next']}")

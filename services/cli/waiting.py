@@ -14,12 +14,13 @@ from events.errors import SetupError
 from events.keys import KEPT
 from events.privacy import unseal
 from events.tables import parked as parked_events
+from projections.page import Page
 from projections.parking import Parked, list_parked, retry_parked
 from projections.registry import PROJECTIONS
-from services.cli.console import note, print_json, print_table
+from services.cli.console import note, print_json, print_list, print_table
 from services.cli.instance import Instance, find
-from services.cli.keeping import ForDepartment, engine_of, plain
-from services.cli.options import DataDir, Json, Limit
+from services.cli.keeping import ForDepartment, engine_of, page_of
+from services.cli.options import Cursor, DataDir, Json, Limit
 from services.cli.reads import log_reading
 from services.keys import key_wrapper
 from services.rules import own_projections
@@ -39,11 +40,12 @@ _RELATIONS: Final = (
 
 @parked.command("list")
 def list_all_parked(
-    department: ForDepartment = None, limit: Limit = 50, json: Json = False, data_dir: DataDir = None
-) -> None:
-    """Toon wat geparkeerd is: gebeurtenissen bij de intake, en relaties in de leesmodellen."""
+    department: ForDepartment = None, limit: Limit = 50, cursor: Cursor = None, json: Json = False,
+    data_dir: DataDir = None,
+) -> None:  # fmt: skip
+    """Toon wat geparkeerd is: gebeurtenissen bij de intake (de oudste eerst), en wat stilstaat in de leesmodellen."""
 
-    async def read() -> tuple[list[dict[str, Any]], list[Parked]]:
+    async def read() -> tuple[Page, list[Parked]]:
         engine = engine_of(find(data_dir))
         try:
             async with engine.connect() as conn:
@@ -51,13 +53,14 @@ def list_all_parked(
                 query = select(t.arrival, t.department, t.source, t.id, t.type, t.problem, t.parked_at)
                 if department is not None:
                     query = query.where(t.department == department)
-                rows = (await conn.execute(query.order_by(t.arrival).limit(limit))).mappings()
-                return [plain(dict(r)) for r in rows], (await list_parked(conn))[:limit]
+                page = await page_of(conn, query, t.arrival, cursor=cursor, limit=limit, newest_first=False)
+                return page, await list_parked(conn)
         finally:
             await engine.dispose()
 
-    events, relations = asyncio.run(read())
-    log_reading(find(data_dir).complete(), "parked list", relations={p.relation for p in relations}, items=len(events))
+    page, relations = asyncio.run(read())
+    settings = find(data_dir).complete()
+    log_reading(settings, "parked list", relations={p.relation for p in relations}, items=len(page.items))
     rows = [
         {"projection": p.projection, "version": p.version, "position": p.position, "relation": p.relation,
         "error": p.error,
@@ -65,9 +68,9 @@ def list_all_parked(
         for p in relations
     ]  # fmt: skip
     if json:
-        print_json({"items": events, "next": None, "projections": rows})
+        print_json({**page.as_json(), "projections": rows})
         return
-    print_table("Wachtende gebeurtenissen", _EVENTS, events)
+    print_list("Wachtende gebeurtenissen", _EVENTS, page.as_json(), json)
     print_table("Stilstaand in een leesmodel", _RELATIONS, rows)
 
 
