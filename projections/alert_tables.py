@@ -85,7 +85,7 @@ counterpart = Table(
     metadata,
     _text_key("relation"),
     _text_key("person"),
-    Column("facts", JSONB, nullable=False, comment="presence, layer: [stamp, value, date]"),
+    Column("facts", JSONB, nullable=False, comment="gone, layer: [stamp, value, date, kind, position]"),
 )
 
 employee = employee_table(metadata)
@@ -153,7 +153,7 @@ line = Table(
     Column("ended_on", Date),
     Column("pauses", JSONB, nullable=False, comment="[[from, until or null]]"),
     Column("facts", JSONB, nullable=False),
-    Column("positions", JSONB, nullable=False, comment="set, pauses: events that the line follows from"),
+    Column("positions", JSONB, nullable=False, comment="set, pauses, ended, vacant: events that the line follows from"),
     Column("own_position", BigInteger, nullable=False, comment="last event of its own relation that it follows from"),
     Column("own_at", _instant, nullable=False, comment="when that was recorded"),
     Column("own_seen_at", _instant, nullable=False, comment="last event of the line or its alerts, of its relation"),

@@ -120,7 +120,7 @@ def build(calendar: WorkingCalendar, lead_working_days: int = LEAD_WORKING_DAYS)
     """The projection for an institution's calendar and lead."""
     return Projection(
         name="contact_alerts",
-        version=3,
+        version=4,
         metadata=metadata,
         needs=needs,
         evolve=evolve,
@@ -186,28 +186,36 @@ def _counterpart(rows: Rows, event: Recorded) -> None:
         told["layer"] = data["layer"]
     for name, value in told.items():
         if name not in facts or event.stamp > facts[name][0]:
-            facts[name] = [event.stamp, value, on, event.kind]
+            facts[name] = [event.stamp, value, on, event.kind, event.position]
     row: Row = {"relation": event.relation, "person": person, "facts": facts}
     rows.put("counterpart", row)
     for line in list(rows.group("line", event.relation)):
         if line["their_person"] == person:
-            vacant_on = _vacant_on(line["their_layer"], row)
-            if vacant_on != line["vacant_on"]:
-                rows.put("line", _caused({**line, "vacant_on": vacant_on}, event))
+            after = _with_vacancy(line, row)
+            if after["vacant_on"] != line["vacant_on"]:
+                rows.put("line", _caused(after, event))
 
 
-def _vacant_on(their_layer: str | None, counterpart: Row | None) -> date | None:
-    """The first day on which the person of a line is gone, or has moved to another layer than the line is with."""
+def _with_vacancy(line: Row, counterpart: Row | None) -> Row:
+    """The line with the first day without its person, and in `positions` the event that says so."""
+    fact = _vacancy(line["their_layer"], counterpart)
+    positions = {name: known for name, known in line["positions"].items() if name != "vacant"}
+    if fact is None:
+        return {**line, "vacant_on": None, "positions": positions}
+    on, position = fact[2], fact[4]
+    return {**line, "vacant_on": date.fromisoformat(on), "positions": {**positions, "vacant": position}}
+
+
+def _vacancy(their_layer: str | None, counterpart: Row | None) -> list[Any] | None:
+    """The fact by which the person of a line is gone, or has moved to another layer than the line is with."""
     if counterpart is None:
         return None
     facts = counterpart["facts"]
     gone: list[Any] | None = facts.get("gone")
     if gone is not None and gone[1]:
-        return date.fromisoformat(gone[2])
+        return gone
     layer: list[Any] | None = facts.get("layer")
-    if layer is None or layer[3] != "counterpart.moved" or layer[1] == their_layer:
-        return None
-    return date.fromisoformat(layer[2])
+    return None if layer is None or layer[3] != "counterpart.moved" or layer[1] == their_layer else layer
 
 
 def _contacts(rows: Rows, event: Recorded) -> None:
@@ -327,9 +335,9 @@ def _line(rows: Rows, event: Recorded) -> None:
     row: Row = {**known, **line_facts.derive(facts), "facts": facts, "positions": positions}
     person = row["their_person"]
     if person is None:
-        row["vacant_on"] = None
+        row = _with_vacancy(row, None)
     elif person == event.data.get("their_person"):
-        row["vacant_on"] = _vacant_on(row["their_layer"], rows.get("counterpart", event.relation, person))
+        row = _with_vacancy(row, rows.get("counterpart", event.relation, person))
     rows.put("line", _caused(row, event))
 
 

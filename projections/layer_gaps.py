@@ -1,4 +1,4 @@
-"""Question 2: the lines that ask for contact and have none, of all relations. Read from the contact alerts.
+"""Question 2: the lines that ask for contact and have none, or nobody to have it with. Read from the contact alerts.
 
 Those have the lines that a policy asks for beside those that a department set (docs/decisions/0008), the day of the
 newest contact of each over all relations that are one by merges, and who has a line now.
@@ -6,7 +6,7 @@ newest contact of each over all relations that are one by merges, and who has a 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -50,12 +50,14 @@ async def gaps(
     limit: int = 100,
     viewer: Viewer = EVERYTHING,
 ) -> Page:
-    """Lines that ask for contact today and had none that qualifies in twelve months, by relation name and line.
+    """Lines that ask for contact today and are vacant, or had none that qualifies in twelve months, by relation name
+    and line: those for which the matrix of a relation says `gap`.
 
     An item: relation, relation_name, kind, tier, line (`policy:…`: asked for by the policy of the tier), our_layer,
-    their_layer, cadence, starts_on, last_on, owner (who has it now, as in question 1; None: nobody), evidence (the
-    position of what set the line, or of the policy). Who does have contact with whom is in the matrix of a relation.
-    Raises Invalid naming `/cursor` or `/limit`.
+    their_layer, cadence, starts_on, state (`vacant`: the person that it names is gone, whenever the last contact was;
+    else `gap`), vacant_on, last_on, owner (who has it now, as in question 1; None: nobody), evidence (positions of what
+    set the line, or of the policy, and of what made it vacant). Who does have contact with whom is in the matrix of a
+    relation. Raises Invalid naming `/cursor` or `/limit`.
     """
     build = await live(conn, PROJECTION)
     query, home, key = _gaps(build.version)
@@ -65,19 +67,23 @@ async def gaps(
     today = local_date(now)
     asked = query.order_by(*key).limit(check_limit(limit) + 1)
     found = (await conn.execute(asked, {"today": today, "since": year_before(today)})).all()
-    items = [
-        {
-            "relation": r.root, "relation_name": r.name, "kind": r.kind, "tier": r.tier, "line": r.line,
-            "our_layer": r.our_layer, "their_layer": r.their_layer, "cadence": r.cadence,
-            "starts_on": r.starts_on.isoformat(), "last_on": r.last_on and r.last_on.isoformat(), "owner": r.owner,
-            "evidence": [r.positions["set"]],
-        }
-        for r in found[:limit]
-    ]  # fmt: skip
+    items = [_item(r, today) for r in found[:limit]]
     if len(found) <= limit:
         return Page(items)
     end = found[limit - 1]
     return Page(items, encode_cursor(_SCOPE, (end.name_key, end.root, end.line, end.relation)))
+
+
+def _item(r: Any, today: date) -> dict[str, Any]:
+    vacant_on: date | None = None if r.vacant_on is None or r.vacant_on > today else r.vacant_on
+    evidence = [r.positions["set"]] if vacant_on is None else [r.positions["set"], r.positions["vacant"]]
+    return {
+        "relation": r.root, "relation_name": r.name, "kind": r.kind, "tier": r.tier, "line": r.line,
+        "our_layer": r.our_layer, "their_layer": r.their_layer, "cadence": r.cadence,
+        "starts_on": r.starts_on.isoformat(), "state": "gap" if vacant_on is None else "vacant",
+        "vacant_on": vacant_on and vacant_on.isoformat(), "last_on": r.last_on and r.last_on.isoformat(),
+        "owner": r.owner, "evidence": sorted(evidence),
+    }  # fmt: skip
 
 
 class _Asked(NamedTuple):
@@ -88,30 +94,33 @@ class _Asked(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _gaps(version: int) -> _Asked:
-    """The gaps of a build on `:today`, none of them with a contact after `:since`; the survivors' rows, and the order.
+    """The gaps of a build on `:today`: vacant, or without a contact after `:since`; the survivors' rows, and the order.
 
     Made once: making the statement costs as much as a page of it.
     """
     tables = versioned(PROJECTION, version)
     line, home = tables["line"], tables["relation"].alias("home")
     today, since = bindparam("today", type_=Date), bindparam("since", type_=Date)
+    vacant = line.c.vacant_on <= today
     # A contact after today does not count yet; only then the contacts before it are looked at.
     last_on = case((line.c.last_on > today, _newest_until(tables, today)), else_=line.c.last_on)
     query: Query = (
         select(
             home.c.relation.label("root"), home.c.name, home.c.name_key, home.c.kind, home.c.tier,
             line.c.relation, line.c.line, line.c.our_layer, line.c.their_layer, line.c.cadence, line.c.starts_on,
-            line.c.positions, last_on.label("last_on"), owner_of(tables, [line.c.owner], home, today).label("owner"),
+            line.c.vacant_on, line.c.positions, last_on.label("last_on"),
+            owner_of(tables, [line.c.owner], home, today).label("owner"),
         )
         .join_from(line, home, home.c.relation == line.c.root)
         .where(
             home.c.name.is_not(None),
             line.c.our_layer.is_not(None),
-            or_(line.c.last_on.is_(None), line.c.last_on <= since, line.c.last_on > today),
+            # Says less than the last condition, but is cheap: PostgreSQL looks at it before pauses and contacts.
+            or_(vacant, line.c.last_on.is_(None), line.c.last_on <= since, line.c.last_on > today),
             line.c.starts_on <= today,
             or_(line.c.ended_on.is_(None), line.c.ended_on > today),
             not_(_paused(line.c.pauses, today)),
-            func.coalesce(last_on, since) <= since,
+            or_(vacant, func.coalesce(last_on, since) <= since),
         )
     )  # fmt: skip
     return _Asked(query, home, (home.c.name_key, home.c.relation, line.c.line, line.c.relation))

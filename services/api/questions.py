@@ -63,7 +63,8 @@ class GapsAsked(Paging):
 async def layer_gaps(
     request: Request, parts: HasParts, viewer: Reader, asked: Annotated[GapsAsked, Query()]
 ) -> Response:
-    """On which layers should there be contact and was there none in twelve months? Who meets whom is in `/matrix`."""
+    """On which layers should there be contact, and was there none in twelve months (`gap`), or is the person that the
+    line names gone (`vacant`)? Who meets whom is in `/matrix`."""
     async with parts.reading() as conn:
         page = await gaps(
             conn, await book_now(conn), tier=asked.tier, team=asked.team, cursor=asked.cursor, limit=asked.limit,

@@ -359,6 +359,27 @@ class Lack(Shape):
     evidence: list[int] = Field(description="positions")
 
 
+class Gap(Shape):
+    """A line that asks for contact today."""
+
+    relation: str
+    relation_name: str
+    kind: str | None
+    tier: str | None
+    line: str = Field(description="`policy:…`: asked for by the policy of the tier")
+    our_layer: str
+    their_layer: str
+    cadence: dict[str, Any]
+    starts_on: date
+    state: Literal["gap", "vacant"] = Field(
+        description="vacant: the person that it names is gone, whenever the last contact was; gap: none in a year"
+    )
+    vacant_on: date | None
+    last_on: date | None = Field(description="of the last contact that qualifies")
+    owner: str | None = Field(description="who has it now; null: nobody")
+    evidence: list[int] = Field(description="positions of what set the line, and of what made it vacant")
+
+
 class IncompleteRelation(Shape):
     relation: str
     relation_name: str

@@ -20,7 +20,7 @@ _OVERDUE: Final = (
 )  # fmt: skip
 _GAPS: Final = (
     *_RELATION, ("line", "Regel"), ("our_layer", "Onze laag"), ("their_layer", "Hun laag"),
-    ("last_on", "Laatste contact"), ("owner", "Eigenaar"),
+    ("state", "Stand"), ("last_on", "Laatste contact"), ("owner", "Eigenaar"),
 )  # fmt: skip
 _HISTORY: Final = (
     ("position", "Positie"), ("occurred_at", "Gebeurd"), ("recorded_at", "Vastgelegd"), ("title", "Wat"),
@@ -57,7 +57,7 @@ _EVIDENCE: Final = (
 )  # fmt: skip
 _TABLES: Final[Mapping[int, tuple[str, Columns]]] = {
     1: ("Regels die te laat zijn", _OVERDUE),
-    2: ("Lagen zonder contact", _GAPS),
+    2: ("Lagen zonder contact of met een lege plek", _GAPS),
     3: ("Geschiedenis", _HISTORY),
     4: ("A-relaties die iets missen", _LACKING),
     5: ("Toezeggingen", _PROMISES),
@@ -91,9 +91,9 @@ def question(
 ) -> None:  # fmt: skip
     """Geef antwoord op een van de tien vragen.
 
-    1 welke regels zijn te laat, 2 op welke lagen is geen contact, 3 de geschiedenis van een relatie, 4 welke A-relaties
-    missen iets, 5 wat is toegezegd, 6 waar ging de aandacht heen, 7 hoe tevreden is een relatie, 8 hoe gaan de
-    programma's, 9 wie investeert en wie wint, 10 waarom is er een signaal.
+    1 welke regels zijn te laat, 2 op welke lagen is geen contact of een lege plek, 3 de geschiedenis van een relatie,
+    4 welke A-relaties missen iets, 5 wat is toegezegd, 6 waar ging de aandacht heen, 7 hoe tevreden is een relatie,
+    8 hoe gaan de programma's, 9 wie investeert en wie wint, 10 waarom is er een signaal.
     """
     document = find(data_dir).get(
         f"/v1/questions/{number}", relation=relation, team=team, tier=tier, owner=owner, asOf=day_or_moment(as_of),

@@ -238,6 +238,7 @@ async def answers_questions(book: Book, token: str) -> None:
     (line_set,) = [
         e for e in found(await book.get(f"/v1/relations/{THEIRS}/history"))["items"] if "line_set" in e["type"]
     ]
+    assert shapes.Gap.model_validate(gap).state == "gap"
     assert (gap["relation"], gap["evidence"]) == (THEIRS, [line_set["position"]])
     third = found(await book.get("/v1/questions/3?relation=gemeentecode:0518&knownAt=9"))
     assert third["items"][0]["position"] == 1

@@ -94,7 +94,8 @@ async def test_gaps_are_lines_without_a_contact_that_qualifies_in_a_year(engine:
     assert found[0] == {
         "relation": DELFT, "relation_name": "Gemeente Délft", "kind": "municipality", "tier": "B", "line": "l-1",
         "our_layer": "professional", "their_layer": "professional", "cadence": {"mode": "rolling", "every": "P3M"},
-        "starts_on": "2025-01-01", "last_on": "2025-03-03", "owner": "ref~1", "evidence": [line_set.position],
+        "starts_on": "2025-01-01", "state": "gap", "vacant_on": None, "last_on": "2025-03-03", "owner": "ref~1",
+        "evidence": [line_set.position],
     }  # fmt: skip
     narrowed: list[dict[str, Any]] = [{"tier": "A"}, {"team": "haag"}, {"viewer": OF_HAAG}]
     for wanted in narrowed:
@@ -115,7 +116,8 @@ async def test_a_line_that_the_policy_of_a_tier_asks_for_is_a_gap_too(engine: As
     assert found[1] == {
         "relation": HAAG, "relation_name": "Gemeente Den Haag", "kind": "municipality", "tier": "A", "line": policy,
         "our_layer": "professional", "their_layer": "professional", "cadence": {"mode": "rolling", "every": "P6M"},
-        "starts_on": "2026-02-01", "last_on": None, "owner": "ref~7", "evidence": [position],
+        "starts_on": "2026-02-01", "state": "gap", "vacant_on": None, "last_on": None, "owner": "ref~7",
+        "evidence": [position],
     }  # fmt: skip
     async with engine.connect() as conn:
         grid = await matrix(conn, HAAG, NOW)
@@ -126,6 +128,98 @@ async def test_a_line_that_the_policy_of_a_tier_asks_for_is_a_gap_too(engine: As
     assert [g["last_on"] for g in await asked(engine, book, datetime(2027, 3, 10, tzinfo=UTC), tier="A")] == [
         "2026-02-03", None, "2026-03-10",
     ]  # fmt: skip
+
+
+def _named_line(book: Book, relation: str, person: str, **more: Any) -> int:
+    """A line for managers that names a person, who is there since January; its position."""
+    known = {"person": person, "layer": "senior_management", "occurred_on": "2026-01-06"}
+    book.tell("counterpart.added", known, relation)
+    line = _line("l-3", "senior_management", "senior_management", their_person=person, **more)
+    return book.tell("schedule.line_set", line, relation).position
+
+
+def _departed(book: Book, relation: str, person: str, on: str = "2026-05-01") -> int:
+    return book.tell("counterpart.departed", {"person": person, "occurred_on": on}, relation).position
+
+
+_MANAGERS: Final[dict[str, Any]] = {
+    "ours": [{"layer": "senior_management"}],
+    "theirs": [{"layer": "senior_management"}],
+}
+
+
+async def test_a_vacant_line_is_in_the_answer_whenever_the_last_contact_was(engine: AsyncEngine, book: Book) -> None:
+    line_set = _named_line(book, HAAG, "ref~81")
+    book.held("c-2", "2026-04-10T10:00:00+02:00", HAAG, **_MANAGERS)
+    assert [g["line"] for g in await asked(engine, book, tier="A")] == ["l-2"]
+    departed = _departed(book, HAAG, "ref~81")
+    (silent, vacant) = await asked(engine, book, tier="A")
+    assert (silent["line"], silent["state"], silent["vacant_on"]) == ("l-2", "gap", None)
+    assert vacant == {
+        "relation": HAAG, "relation_name": "Gemeente Den Haag", "kind": "municipality", "tier": "A", "line": "l-3",
+        "our_layer": "senior_management", "their_layer": "senior_management",
+        "cadence": {"mode": "rolling", "every": "P3M"}, "starts_on": "2025-01-01", "state": "vacant",
+        "vacant_on": "2026-05-01", "last_on": "2026-04-10", "owner": "ref~1", "evidence": [line_set, departed],
+    }  # fmt: skip
+    before = datetime(2026, 4, 30, 10, tzinfo=UTC)
+    assert [g["line"] for g in await asked(engine, book, before, tier="A")] == ["l-2"], "the person was there still"
+    unmet = await asked(engine, book, datetime(2027, 4, 30, 10, tzinfo=UTC), tier="A")
+    assert [(g["line"], g["state"]) for g in unmet] == [("l-1", "gap"), ("l-2", "gap"), ("l-3", "vacant")]
+
+
+async def test_a_vacant_line_is_left_out_while_it_asks_for_nothing_or_names_another(
+    engine: AsyncEngine, book: Book
+) -> None:
+    _named_line(book, HAAG, "ref~81")
+    book.held("c-2", "2026-04-10T10:00:00+02:00", HAAG, **_MANAGERS)
+    _departed(book, HAAG, "ref~81")
+    book.tell("schedule.line_paused", {"line": "l-3", "until": "2026-07-01", "occurred_on": "2026-05-02"}, HAAG)
+    assert [g["line"] for g in await asked(engine, book, tier="A")] == ["l-2"]
+    after = datetime(2026, 7, 1, 10, tzinfo=UTC)
+    assert [g["line"] for g in await asked(engine, book, after, tier="A")] == ["l-2", "l-3"]
+    _named_line(book, HAAG, "ref~82", occurred_on="2026-05-20")
+    assert [g["line"] for g in await asked(engine, book, after, tier="A")] == ["l-2"]
+    moved = {"person": "ref~82", "layer": "board", "occurred_on": "2026-06-01"}
+    position = book.tell("counterpart.moved", moved, HAAG).position
+    found = await asked(engine, book, after, tier="A")
+    assert [(g["line"], g["state"], g["evidence"][1:]) for g in found] == [
+        ("l-2", "gap", []), ("l-3", "vacant", [position]),
+    ]  # fmt: skip
+    book.tell("schedule.line_ended", {"line": "l-3", "occurred_on": "2026-06-02"}, HAAG)
+    assert [g["line"] for g in await asked(engine, book, after, tier="A")] == ["l-2"]
+
+
+async def test_it_agrees_with_the_matrix_of_each_relation(engine: AsyncEngine, book: Book) -> None:
+    """Met or not, and the person there, gone, gone later, or gone from a line that is paused or ended."""
+    _policy(book)
+    relations = [HAAG, DELFT]
+    for n in range(12):
+        relation = f"01890000-0000-7000-8000-{n:012d}"
+        relations.append(relation)
+        book.register(relation, f"Gemeente {n:02d}")
+        _tier(book, "AB"[n % 2], relation)
+        _named_line(book, relation, f"ref~{n}")
+        if n % 4 < 2:
+            book.held(f"c-{n}", "2026-04-10T10:00:00+02:00", relation, **_MANAGERS)
+        if n % 3:
+            _departed(book, relation, f"ref~{n}", ("", "2026-05-01", "2026-07-01")[n % 3])
+    book.tell("schedule.line_paused", {"line": "l-3", "occurred_on": "2026-06-01"}, relations[3])
+    book.tell("schedule.line_ended", {"line": "l-3", "occurred_on": "2026-06-01"}, relations[6])
+    for now in (NOW, datetime(2026, 7, 2, 10, tzinfo=UTC), datetime(2027, 7, 2, 10, tzinfo=UTC)):
+        answered = {(g["relation"], g["our_layer"], g["their_layer"]) for g in await asked(engine, book, now)}
+        in_matrix: set[tuple[str, str, str]] = set()
+        vacant: set[tuple[str, str]] = set()
+        async with engine.connect() as conn:
+            for relation in relations:
+                grid = await matrix(conn, relation, now)
+                assert grid is not None
+                for cell in grid["gaps"]:
+                    in_matrix.add((relation, cell["our_layer"], cell["their_layer"]))
+                    vacant |= {(relation, one["line"]) for one in cell["required"] if one["state"] == "vacant"}
+        assert answered == in_matrix
+        assert vacant
+        found = await asked(engine, book, now)
+        assert {(g["relation"], g["line"]) for g in found if g["state"] == "vacant"} == vacant
 
 
 async def test_a_line_of_its_own_stands_instead_of_the_policys(engine: AsyncEngine, book: Book) -> None:

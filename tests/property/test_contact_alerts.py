@@ -138,6 +138,8 @@ def _without_positions(rows: MemoryRows) -> dict[str, dict[Any, Row]]:
         relation["tiers"] = [[stamp, tier] for stamp, tier, *_ in relation["tiers"]]
     for bucket in tables["bucket"].values():
         del bucket["cause_position"]
+    for counterpart in tables["counterpart"].values():
+        counterpart["facts"] = {name: fact[:-1] for name, fact in counterpart["facts"].items()}
     # A bucket that was emptied again is as good as none.
     tables["bucket"] = {k: b for k, b in tables["bucket"].items() if b["dates"] or b["meetings"]}
     return tables
