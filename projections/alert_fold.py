@@ -10,6 +10,7 @@ from events.recorded import Recorded, instant, local_date
 from projections.alert_line import POLICY, line_key
 from projections.alert_rule import anchor_on
 from projections.alert_settle import blank_line
+from projections.alert_sight import bits_of
 from projections.institution import ALL
 from projections.rows import Group, Need, One, Row, Rows
 
@@ -27,9 +28,10 @@ def alert_needs(event: Recorded) -> Iterable[Need]:
 
 
 def fold_alert(rows: Rows, event: Recorded) -> None:
-    """Notes what became of an alert, at the alert and at its line."""
+    """Notes what became of an alert, at the alert and at its line; after `fold_sight`."""
     known = rows.get("alert", event.relation, event.data["alert"])
     row = _raised(event) if event.kind == "alert.raised" else {**_found(known), **_changes(event, known or {})}
+    row["hidden"] = bits_of(rows, event)
     rows.put("alert", row)
     if row["line"] is None:
         return

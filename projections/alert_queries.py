@@ -38,7 +38,7 @@ from projections.institution import Institution
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.rows import Row
 from projections.store import Live, live, versioned
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import EVERYTHING, Viewer, hidden_bits
 from projections.working_calendar import WorkingCalendar
 
 STATES: Final = ("open", "acknowledged", "snoozed", "escalated", "resolved", "all")
@@ -141,7 +141,7 @@ async def list_alerts(
     tables = (await live(conn, PROJECTION)).tables
     alert, home = tables["alert"], tables["relation"].alias("home")
     query = _alerts(tables, home, local_date(now)).where(*_in_state(tables, state, now))
-    query = visible(query, tables, home, viewer, team, tier)
+    query = visible(query, tables, home, viewer, team, tier).where(alert.c.hidden.bitwise_and(hidden_bits(viewer)) == 0)
     if owner_ref is not None:
         query = query.where(_alert_owner(tables, home, local_date(now)) == owner_ref)
     if relation is not None:
@@ -166,9 +166,9 @@ async def show_alert(
 ) -> dict[str, Any] | None:
     """One alert, as in the list; None when there is none that the viewer may see."""
     tables = (await live(conn, PROJECTION)).tables
-    home = tables["relation"].alias("home")
+    alert, home = tables["alert"], tables["relation"].alias("home")
     query = visible(_alerts(tables, home, local_date(now)), tables, home, viewer, None, None)
-    query = query.where(tables["alert"].c.alert == alert_id.lower())
+    query = query.where(alert.c.alert == alert_id.lower(), alert.c.hidden.bitwise_and(hidden_bits(viewer)) == 0)
     rows = (await conn.execute(query)).mappings().all()
     items = await _alerts_json(conn, rows[:1], tables, now, calendar, silent_after)
     return items[0] if items else None

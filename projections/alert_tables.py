@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Index, Integer, MetaData, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from projections.alert_sight import sight_tables
 from projections.contact_same import same_table
 from projections.institution import institution_table
 from projections.kin import alias_table
@@ -23,6 +24,7 @@ metadata = MetaData()
 alias = alias_table(metadata)
 institution = institution_table(metadata)
 same = same_table(metadata)
+sight_tables(metadata)
 
 _instant = DateTime(timezone=True)
 
@@ -213,6 +215,7 @@ alert = Table(
     Column("snoozes", Integer, nullable=False, comment="how often it was put off since it was raised or reopened"),
     Column("escalated_at", _instant),
     Column("turned_at", _instant, nullable=False, comment="when it was raised or reopened last"),
+    Column("hidden", BigInteger, nullable=False, comment="restriction bits of its evidence, see alert_sight.py"),
     Index("alert_alert", "alert"),
     Index("alert_position", "position"),
     Index("alert_open_position", "position", postgresql_where=text("state = 'open'")),

@@ -22,6 +22,7 @@ from projections import line_facts
 from projections.alert_fold import ALERT_KINDS, alert_needs, fold_alert
 from projections.alert_line import POLICY
 from projections.alert_settle import INSTITUTION, blank_line, settle, settle_needs, spread
+from projections.alert_sight import RESTRICTED, fold_sight, sight_needs
 from projections.alert_tables import metadata
 from projections.contact_facts import CONTACT_KINDS
 from projections.contact_same import DECLARED, Kept, State, Way, same_needs, turns
@@ -54,6 +55,7 @@ def needs(event: Recorded) -> Iterable[Need]:
         yield from staff_needs(event)
         return
     yield One("relation", (event.relation,))
+    yield from sight_needs(event)
     yield from alias_needs(event)
     if event.absorbed is not None:
         yield from (One("kinship", (ALL, member)) for member in (event.relation, event.absorbed))
@@ -84,6 +86,7 @@ def evolve(rows: Rows, event: Recorded) -> None:
             fold_staff(rows, event)
         return
     _relation(rows, event, _REGISTERS.get(kind, {}))
+    fold_sight(rows, event)
     fold_alias(rows, event)
     if event.absorbed is not None:
         for member in (event.relation, event.absorbed):
@@ -109,6 +112,7 @@ def evolve_withdrawn(rows: Rows, event: Recorded, withdrawal: Recorded) -> None:
         if event.kind in INSTITUTION_KINDS:
             rows.put("pending", {"whole": ALL, "what": INSTITUTION})
         return
+    fold_sight(rows, event)
     _relation(rows, event, {})
     row: Row = dict(rows.get("relation", event.relation) or {})
     if withdrawal.position > row["withdrawn_position"]:
@@ -120,7 +124,7 @@ def build(calendar: WorkingCalendar, lead_working_days: int = LEAD_WORKING_DAYS)
     """The projection for an institution's calendar and lead."""
     return Projection(
         name="contact_alerts",
-        version=4,
+        version=5,
         metadata=metadata,
         needs=needs,
         evolve=evolve,
@@ -128,7 +132,7 @@ def build(calendar: WorkingCalendar, lead_working_days: int = LEAD_WORKING_DAYS)
         settle=partial(settle, calendar=calendar, lead_working_days=lead_working_days),
         settle_needs=settle_needs,
         spread=spread,
-        kept=frozenset({"alias", "kinship", "roster", "pending", "lodging", "department"}),
+        kept=frozenset({"alias", "kinship", "roster", "pending", "lodging", "department", RESTRICTED}),
     )
 
 

@@ -17,6 +17,7 @@ from events.errors import NotFound
 from events.in_force import withdrawals
 from events.recorded import AMSTERDAM, ORGANISATION, Recorded, local_date
 from projections import relation_view, team_timeline
+from projections.alert_sight import bits_of
 from projections.line_state import DEFAULT_RULES, Rules
 from projections.page import Page, decode_cursor, encode_cursor
 from projections.past import AsOf, Bounds, KnownAt, Past, read_past
@@ -104,7 +105,8 @@ def _shown(
         some = left[start : start + at_once]
         rows = past.contacts_of(some)
         for event in some:
-            entry = _entry(event, rows, viewer, language, gone, by_position)
+            restricted = bits_of(past.sight, event)
+            entry = _entry(event, restricted, rows, viewer, language, gone, by_position)
             if entry is not None:
                 yield entry
 
@@ -148,12 +150,11 @@ async def relation_states(
 
 
 def _entry(
-    event: Recorded, rows: MemoryRows, viewer: Viewer, language: Language, gone: Mapping[int, Recorded],
-    book: Mapping[int, Recorded],
+    event: Recorded, restricted: int, rows: MemoryRows, viewer: Viewer, language: Language,
+    gone: Mapping[int, Recorded], book: Mapping[int, Recorded],
 ) -> dict[str, Any] | None:  # fmt: skip
     contact = rows.get("contact", event.relation, event.data.get("contact"))
     role = team_timeline.role_of(event)
-    restricted = restriction(event)
     if role in team_timeline.INHERITING and contact is not None:
         restricted |= contact["restricted"]
     if (

@@ -22,6 +22,7 @@ from events.event_types import TYPES
 from events.in_force import WITHDRAWAL, withdrawals
 from events.recorded import Recorded, day_end
 from projections import team_timeline
+from projections.alert_sight import fold_sight, sight_tables
 from projections.institution import INSTITUTION_KINDS
 from projections.kin import ALL, KIN_KINDS, Kin, alias_table, fold_alias
 from projections.rows import MemoryRows
@@ -41,6 +42,8 @@ _SHARED_KINDS: Final = INSTITUTION_KINDS | STAFF_KINDS | {
 _SHARED: Final = tuple(t.name for t in TYPES.values() if t.kind in _SHARED_KINDS)
 _aliases: Final = MetaData()
 alias_table(_aliases)
+_sights: Final = MetaData()
+sight_tables(_sights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,14 @@ class Past:
         """The timeline's rows of all facts but its entries: who has which relation, what became of each contact."""
         rows = MemoryRows(team_timeline.PROJECTION.metadata)
         team_timeline.fold_context(rows, self.events)
+        return rows
+
+    @cached_property
+    def sight(self) -> MemoryRows:
+        """How restricted its alerts and loops are (`alert_sight`)."""
+        rows = MemoryRows(_sights)
+        for event in self.events:
+            fold_sight(rows, event)
         return rows
 
     def contacts_of(self, events: Iterable[Recorded]) -> MemoryRows:

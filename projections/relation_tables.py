@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from projections.agreement_facts import agreement_table
+from projections.alert_sight import sight_tables
 from projections.attention_sums import spent_table
 from projections.contact_same import same_table
 from projections.institution import institution_table
@@ -40,6 +41,7 @@ same = same_table(metadata)
 
 FOLD: Final = {"fold": True}
 APART: Final = {"apart": True}  # a table that is not read with the relation
+sight_tables(metadata, APART)
 _instant = DateTime(timezone=True)
 
 
@@ -134,6 +136,7 @@ alert = Table(
     Column("raised_on", Date),
     Column("acknowledged", Boolean, nullable=False),
     Column("snoozed_until", Date),
+    Column("hidden", BigInteger, nullable=False, comment="restriction bits of its evidence, see alert_sight.py"),
     Index("alert_open", "relation", postgresql_where=text("state = 'open'")),
 )
 

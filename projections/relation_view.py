@@ -13,6 +13,7 @@ from typing import Any, Final
 from events.recorded import ORGANISATION, Recorded, local_date
 from projections import line_facts
 from projections.agreement_facts import AGREEMENT_KINDS, agreement_needs, fold_agreement
+from projections.alert_sight import RESTRICTED, bits_of, fold_sight, sight_needs
 from projections.attention_sums import SPENT, SUMS_LATER, triggers
 from projections.contact_facts import CONTACT_KINDS
 from projections.contact_same import DECLARED, State, same_needs, turns
@@ -161,6 +162,7 @@ def _alert(rows: Rows, event: Recorded, relation: Row) -> None:
     row: Row = dict(known) if known is not None else {
         "relation": event.relation, "alert": data["alert"], "rule": None, "line": None, "state": "open", "level": 0,
         "due_on": None, "overdue_on": None, "raised_on": None, "acknowledged": False, "snoozed_until": None,
+        "hidden": 0,
     }  # fmt: skip
     match event.kind:
         case "alert.raised":
@@ -181,6 +183,7 @@ def _alert(rows: Rows, event: Recorded, relation: Row) -> None:
             row.update(snoozed_until=day(data["until"][:10]))
         case _:
             return
+    row["hidden"] = bits_of(rows, event)
     rows.put("alert", row)
 
 
@@ -254,7 +257,7 @@ def needs(event: Recorded) -> Iterable[Need]:
             return [One("instrument", (event.data["instrument"], event.data["wording_version"]))]
         return [*institution_needs(event), *staff_needs(event)]
     # Whose relation this is now: a merge changes it, and `announce` tells the survivor's readers too.
-    found: list[Need] = [One("relation", (event.relation,)), _ALIASES]
+    found: list[Need] = [One("relation", (event.relation,)), _ALIASES, *sight_needs(event)]
     known = _HANDLERS.get(event.kind)
     return found if known is None else [*found, *known[1](event)]
 
@@ -271,12 +274,19 @@ def evolve(rows: Rows, event: Recorded) -> None:
         return
     relation = dict(rows.get("relation", event.relation) or _blank(event.relation))
     relation["version"] = max(relation["version"], event.version)
+    fold_sight(rows, event)
     known = _HANDLERS.get(event.kind)
     if known is not None:
         known[0](rows, event, relation)
     elif event.kind in KIN_KINDS:
         fold_alias(rows, event)
     rows.put("relation", relation)
+
+
+def evolve_withdrawn(rows: Rows, event: Recorded, withdrawal: Recorded) -> None:
+    """Of a withdrawn event only its restrictions are left."""
+    if event.relation != ORGANISATION:
+        fold_sight(rows, event)
 
 
 def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
@@ -289,6 +299,7 @@ def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
 
 
 PROJECTION: Final = Projection(
-    name="relation_view", version=6, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
-    kept=frozenset({"alias", SPENT}), triggers=triggers, later=SUMS_LATER,
+    name="relation_view", version=7, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
+    kept=frozenset({"alias", SPENT, RESTRICTED}), evolve_withdrawn=evolve_withdrawn, triggers=triggers,
+    later=SUMS_LATER,
 )  # fmt: skip

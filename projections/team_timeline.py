@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from events.in_force import with_withdrawals
 from events.recorded import ORGANISATION, Recorded
+from projections.alert_sight import RESTRICTED, bits_of, fold_sight, sight_needs, sight_tables
 from projections.contact_same import DECLARED, same_table, turns
 from projections.kin import ALL, KIN_KINDS, alias_table, fold_alias
 from projections.layers import layer_bit, layer_bits
@@ -37,6 +38,7 @@ metadata = MetaData()
 
 alias = alias_table(metadata)
 same = same_table(metadata)
+sight_tables(metadata)
 
 _instant = DateTime(timezone=True)
 
@@ -149,7 +151,7 @@ def needs(event: Recorded) -> Iterable[Need]:
     if event.relation == ORGANISATION:
         return [One("team", (event.data["team"],))] if event.kind == "team.formed" else []
     # All teams of the relation: an assignment changes one of them, and `announce` tells them all.
-    found: list[Need] = [Group("assignment", event.relation), *_KIN]
+    found: list[Need] = [Group("assignment", event.relation), *_KIN, *sight_needs(event)]
     if event.absorbed is not None:
         found.append(Group("assignment", event.absorbed))
     elif event.kind in _ROLES:
@@ -172,7 +174,7 @@ def evolve(rows: Rows, event: Recorded) -> None:
         return  # it came with what it withdraws
     _context(rows, event)
     if not is_anonymous(event):
-        rows.put("entry", _entry(event))
+        rows.put("entry", _entry(rows, event))
 
 
 def fold_context(rows: Rows, events: Iterable[Recorded]) -> None:
@@ -188,6 +190,7 @@ def fold_context(rows: Rows, events: Iterable[Recorded]) -> None:
 
 def _context(rows: Rows, event: Recorded) -> None:
     kind = event.kind
+    fold_sight(rows, event)
     if kind in _ASSIGNMENTS:
         row: Row = {
             "relation": event.relation, "team": event.data["team"], "assigned": kind == "team.relation_assigned",
@@ -214,6 +217,7 @@ def evolve_withdrawn(rows: Rows, event: Recorded, withdrawal: Recorded) -> None:
     """A fact that was withdrawn stays in the timeline, as withdrawn, and says nothing about any other."""
     if event.relation == ORGANISATION:
         return
+    fold_sight(rows, event)
     if event.kind in _ASSIGNMENTS:
         rows.delete("kin_team", ALL, event.relation, event.data["team"])
         if any(event.relation in (known["absorbed"], known["survivor"]) for known in rows.group("alias", ALL)):
@@ -222,10 +226,10 @@ def evolve_withdrawn(rows: Rows, event: Recorded, withdrawal: Recorded) -> None:
         row = _contact_row(rows, event)
         rows.put("contact", {**row, "restricted": row["restricted"] | restriction(event)})
     if not is_anonymous(event):
-        rows.put("entry", {**_entry(event), "withdrawn": withdrawal.position})
+        rows.put("entry", {**_entry(rows, event), "withdrawn": withdrawal.position})
     # What is said about a fact is as restricted as the fact.
-    said = _entry(withdrawal)
-    rows.put("entry", {**said, "restricted": said["restricted"] | restriction(event)})
+    said = _entry(rows, withdrawal)
+    rows.put("entry", {**said, "restricted": said["restricted"] | bits_of(rows, event)})
 
 
 def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
@@ -254,7 +258,7 @@ def _share(rows: Rows, relation: str | None) -> None:
 def _hidden(rows: Rows, event: Recorded) -> bool:
     """Left out of a team's timeline altogether: restricted, and no contact that was held."""
     role = _ROLES.get(event.kind)
-    restricted = restriction(event)
+    restricted = bits_of(rows, event)
     if role == "held":
         return False
     if role in INHERITING:
@@ -329,12 +333,12 @@ def _contact(rows: Rows, event: Recorded) -> None:
     rows.put("contact", row)
 
 
-def _entry(event: Recorded) -> Row:
+def _entry(rows: Rows, event: Recorded) -> Row:
     role = _ROLES.get(event.kind)
     return {
         "relation": event.relation, "occurred_at": event.occurred_at, "position": event.position,
         "recorded_at": event.recorded_at, "type": event.type, "family": event.family,
-        "department": event.department, "restricted": restriction(event),
+        "department": event.department, "restricted": bits_of(rows, event),
         "contact": None if role is None else event.data["contact"], "role": role, "layers": _layers(event),
         "topics": _topics(event), "detail": event.data, "withdrawn": None,
         "withdraws": event.withdraws,
@@ -363,6 +367,6 @@ def _topics(event: Recorded) -> list[str] | None:
 
 
 PROJECTION: Final = Projection(
-    name="team_timeline", version=3, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
-    kept=frozenset({"alias", "kin_team"}), evolve_withdrawn=evolve_withdrawn,
+    name="team_timeline", version=4, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
+    kept=frozenset({"alias", "kin_team", RESTRICTED}), evolve_withdrawn=evolve_withdrawn,
 )  # fmt: skip

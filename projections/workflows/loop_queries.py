@@ -11,13 +11,12 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.errors import FieldError, Invalid
-from events.recorded import decode, iso, local_date
-from events.tables import entry
+from events.recorded import iso, local_date
 from projections.heads import root_of
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.sight import in_sight
 from projections.store import live
-from projections.viewer import EVERYTHING, Viewer, hidden_bits, restriction
+from projections.viewer import EVERYTHING, Viewer, hidden_bits
 from projections.workflows.projection import PROJECTION
 from projections.workflows.terms_now import calendar_now
 from projections.working_calendar import WorkingCalendar
@@ -63,8 +62,7 @@ async def list_loops(
         query = query.where(loop.c.position < decode_cursor("loops", cursor, [int])[0])
     rows = (await conn.execute(query.order_by(loop.c.position.desc()).limit(limit + 1))).mappings().all()
     working = await calendar_now(conn, tables, calendar)
-    withheld = await _withheld(conn, rows[:limit], viewer)
-    items = [_as_json(r, now, working, withheld) for r in rows[:limit]]
+    items = [_as_json(r, now, working) for r in rows[:limit]]
     return Page(items, encode_cursor("loops", [rows[limit - 1]["position"]]) if len(rows) > limit else None)
 
 
@@ -81,23 +79,12 @@ async def find_loop(
     found = (await conn.execute(query)).mappings().first()
     if found is None:
         return None
-    withheld = await _withheld(conn, [found], viewer)
-    return Found(_as_json(found, now, await calendar_now(conn, tables, calendar), withheld), found["relation"])
+    return Found(_as_json(found, now, await calendar_now(conn, tables, calendar)), found["relation"])
 
 
 def _score_of(row: RowMapping) -> Sequence[Any] | None:
     entries: Mapping[str, Sequence[Any]] = row["entries"] or {}
     return entries.get("scored")
-
-
-async def _withheld(conn: AsyncConnection, rows: Sequence[RowMapping], viewer: Viewer) -> set[int]:
-    """Positions of the scores that are restricted to others than this viewer: they show as anonymous ones do."""
-    positions = {score[2] for row in rows if (score := _score_of(row)) is not None}
-    if viewer.everything or not positions:
-        return set()
-    query = select(entry.c.payload, entry.c.version).where(entry.c.position.in_(positions))
-    scores = [decode(r.payload, r.version) for r in await conn.execute(query)]
-    return {score.position for score in scores if restriction(score) & hidden_bits(viewer)}
 
 
 def _loops(tables: Tables) -> Query:
@@ -116,8 +103,8 @@ def _loops(tables: Tables) -> Query:
 
 
 def _visible(query: Query, tables: Tables, viewer: Viewer, team: str | None) -> Query:
-    """Narrowed to relations of a team, and to those that the viewer sees. Who has one of those that are one by
-    merges has them all."""
+    """Narrowed to relations of a team, and to what the viewer sees. Who has one of those that are one by merges has
+    them all."""
     loop, alias, assignment, relation = (tables[n] for n in ("loop", "alias", "assignment", "relation"))
     above = alias.alias("above")
     root = func.coalesce(alias.c.root, loop.c.relation)
@@ -127,7 +114,8 @@ def _visible(query: Query, tables: Tables, viewer: Viewer, team: str | None) -> 
         shares = select(func.coalesce(above.c.root, assignment.c.relation)).select_from(joined)
         return root.in_(shares.where(assignment.c.team.in_(teams), assignment.c.assigned))
 
-    return query.where(*in_sight(viewer, team, had_by, relation.c.tier))
+    open_to = loop.c.hidden.bitwise_and(hidden_bits(viewer)) == 0
+    return query.where(open_to, *in_sight(viewer, team, had_by, relation.c.tier))
 
 
 def _in_state(loop: Table, state: str | None, now: datetime) -> list[ColumnElement[bool]]:
@@ -142,9 +130,9 @@ def _in_state(loop: Table, state: str | None, now: datetime) -> list[ColumnEleme
             raise Invalid("schema", [FieldError("/state", f"must be one of {', '.join(STATES)}")])
 
 
-def _as_json(r: RowMapping, now: datetime, calendar: WorkingCalendar, withheld: Collection[int]) -> dict[str, Any]:
+def _as_json(r: RowMapping, now: datetime, calendar: WorkingCalendar) -> dict[str, Any]:
     score = _score_of(r)
-    scored: Mapping[str, Any] = {} if score is None or score[2] in withheld else score[4]
+    scored: Mapping[str, Any] = {} if score is None else score[4]
     anonymous: bool = scored.get("anonymous", True)
     until: datetime = r["closed_at"] or now
     return {

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from events.recorded import ORGANISATION, Recorded, iso
+from projections.alert_sight import RESTRICTED, fold_sight, sight_needs
 from projections.contact_same import DECLARED as _SAME
 from projections.contact_same import same_needs
 from projections.institution import ALL, fold_institution, institution_needs
@@ -56,7 +57,7 @@ def needs(event: Recorded) -> Iterable[Need]:
         if kind == _DEFINED:
             return [One("instrument", (data["instrument"], data["wording_version"]))]
         return institution_needs(event)
-    found: list[Need] = [One("relation", (relation,)), *alias_needs(event)]
+    found: list[Need] = [One("relation", (relation,)), *alias_needs(event), *sight_needs(event)]
     if event.absorbed is not None:
         found.append(One("relation", (event.absorbed,)))
     if kind in KEEPS or follows_up(event):
@@ -85,6 +86,7 @@ def evolve(rows: Rows, event: Recorded) -> None:
             rows.put("pending", {"whole": ALL, "what": _CALENDAR})
         return
     fold_alias(rows, event)
+    fold_sight(rows, event)
     changed: list[str] = []
     if kind in KEEPS:
         changed += _keep(rows, event)
@@ -109,6 +111,7 @@ def evolve_withdrawn(rows: Rows, event: Recorded, withdrawal: Recorded) -> None:
         elif event.kind == _CALENDAR_SET:
             rows.put("pending", {"whole": ALL, "what": _CALENDAR})
         return
+    fold_sight(rows, event)
     known = _known(rows, event, event.relation)
     changed = [keep.fact for keep in KEEPS.get(event.kind, ())]
     if follows_up(event):
@@ -175,9 +178,9 @@ def settle(rows: Rows, relations: Iterable[str], *, terms: Terms) -> None:
 def build(calendar: WorkingCalendar, thresholds: Thresholds = Thresholds()) -> Projection:  # noqa: B008 frozen
     """The projection for an institution's calendar and thresholds."""
     return Projection(
-        name="workflows", version=1, metadata=metadata, needs=needs, evolve=evolve, kinds=KINDS,
+        name="workflows", version=2, metadata=metadata, needs=needs, evolve=evolve, kinds=KINDS,
         evolve_withdrawn=evolve_withdrawn, settle=partial(settle, terms=Terms(thresholds, calendar)),
-        settle_needs=settle_needs, spread=spread, kept=frozenset({"alias", "roster", "pending"}),
+        settle_needs=settle_needs, spread=spread, kept=frozenset({"alias", "roster", "pending", RESTRICTED}),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Float, Index, Integer, MetaData, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from projections.alert_sight import sight_tables
 from projections.contact_same import same_table
 from projections.institution import institution_table
 from projections.kin import alias_table
@@ -22,6 +23,7 @@ def _text_key(name: str) -> Column[Any]:
 
 alias = alias_table(metadata)
 same = same_table(metadata)
+sight_tables(metadata)
 institution = institution_table(metadata)
 
 roster = Table(
@@ -137,6 +139,7 @@ loop = Table(
     Column("closed_at", _instant),
     Column("reason", Text),
     Column("closing_evidence", JSONB, nullable=False),
+    Column("hidden", BigInteger, nullable=False, comment="restriction bits of its evidence, see alert_sight.py"),
     Index("loop_loop", "loop"),
     Index("loop_position", "position"),
 )

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any, Final
 
 from events.recorded import Recorded, instant, local_date
+from projections.alert_sight import bits_of
 from projections.rows import Row, Rows
 from projections.workflows import low_score
 from projections.workflows.reconcile import blank
@@ -92,7 +93,7 @@ def _loop(rows: Rows, event: Recorded) -> None:
             "instrument": data["instrument"], "state": "open", "due_on": date.fromisoformat(data["due_on"]), "level": 0,
             "owner": data.get("owner"), "silent": data["silent"], "evidence": data["evidence"],
             "position": event.position, "opened_at": event.recorded_at, "followed_up_at": None, "note": None,
-            "closed_at": None, "reason": None, "closing_evidence": [],
+            "closed_at": None, "reason": None, "closing_evidence": [], "hidden": bits_of(rows, event),
         }  # fmt: skip
         rows.put("loop", row)
         return
@@ -110,4 +111,4 @@ def _loop(rows: Rows, event: Recorded) -> None:
                 "state": "closed", "closed_at": event.recorded_at, "reason": data["reason"],
                 "closing_evidence": data["evidence"],
             }  # fmt: skip
-    rows.put("loop", {**known, **changes})
+    rows.put("loop", {**known, **changes, "hidden": bits_of(rows, event)})

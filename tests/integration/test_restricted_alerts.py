@@ -1,0 +1,188 @@
+"""An alert or loop shows to those who may see the facts that it rests on, and to nobody else, wherever it is read."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from events.recorded import ORGANISATION, Recorded
+from projections import contact_alerts, relation_view, team_timeline
+from projections.alert_explain import explain
+from projections.alert_queries import list_alerts, show_alert
+from projections.history import history_of, relation_as_of
+from projections.relation_queries import show
+from projections.rows import fold
+from projections.timeline_queries import after_position, relation_page, team_page
+from projections.viewer import EVERYTHING, Viewer, of_team
+from projections.workflows import projection as workflows
+from projections.workflows.loop_queries import find_loop, list_loops
+from tests.alert_trial import at
+from tests.given import DELFT, HAAG, Book
+from tests.read_models import record
+
+PROJECTIONS = (contact_alerts.PROJECTION, relation_view.PROJECTION, team_timeline.PROJECTION, workflows.PROJECTION)
+NOW = at("2026-03-10")
+BOARD = Viewer("board", tiers=frozenset({"A"}))
+WMO = of_team("wmo")
+ZORG = Viewer("z", teams=frozenset({"wmo"}), department="zorg")
+ANNA = Viewer("a", teams=frozenset({"wmo"}), department="inkoop", employee="ref~anna")
+
+
+def alert_of(name: str) -> str:
+    return str(UUID(int=sum(name.encode())))
+
+
+@pytest.fixture
+def book() -> Book:
+    """Commitments that are late, one of each visibility, and what the book's services told about them."""
+    book = Book()
+    book.tell("team.formed", {"team": "wmo", "name": "Wmo", "occurred_on": "2026-01-01"}, ORGANISATION)
+    book.register()
+    book.tell("relation.tier_assigned", {"tier": "A", "arguments": [], "occurred_on": "2026-01-06"})
+    book.tell("team.relation_assigned", {"team": "wmo", "occurred_on": "2026-01-06"})
+    for visibility in ("organisation", "team", "department", "named"):
+        raised(book, visibility, promised(book, visibility))
+        taken = {"alert": alert_of(visibility), "occurred_at": "2026-03-04T10:00:00+01:00"}
+        book.tell("alert.acknowledged", taken, department="relatieboek")
+    return book
+
+
+def promised(book: Book, visibility: str, relation: str = HAAG) -> Recorded:
+    made = {"commitment": visibility, "by": "us", "due_on": "2026-03-02", "occurred_on": "2026-01-10"}
+    return book.tell("commitment.made", made, relation, department="zorg", visibility=visibility)
+
+
+def raised(book: Book, name: str, *evidence: Recorded) -> Recorded:
+    data: dict[str, Any] = {
+        "alert": alert_of(name), "rule": "commitment_late", "rule_version": 1, "about": f"commitment:{name}",
+        "due_on": "2026-03-02", "overdue_on": "2026-03-03", "last_ok_on": "2026-03-02", "level": 0,
+        "evidence": [e.position for e in evidence], "silent": False, "occurred_on": "2026-03-03",
+    }  # fmt: skip
+    return book.tell("alert.raised", data, department="relatieboek")
+
+
+async def seen(conn: AsyncConnection, viewer: Viewer) -> list[set[str]]:
+    """The names of the alerts that a viewer sees in each place where alerts show."""
+    names = {alert_of(n): n for n in ("organisation", "team", "department", "named", "merged", "contact")}
+    listed = (await list_alerts(conn, now=NOW, viewer=viewer)).items
+    one = [a for a in names if await show_alert(conn, a, NOW, viewer) is not None]
+    why = [a for a in names if await explain(conn, a, NOW, viewer) is not None]
+    whole = await show(conn, HAAG, NOW, viewer)
+    then = await relation_as_of(conn, HAAG, viewer=viewer)
+    assert whole is not None
+    assert then is not None
+    told = [e["detail"] for e in (await relation_page(conn, HAAG, viewer, limit=200)).items]
+    past = [e["data"] for e in (await history_of(conn, HAAG, viewer=viewer))[1]]
+    found = [
+        [a["id"] for a in listed], one, why, [a["id"] for a in whole["open_alerts"]],
+        [a["id"] for a in then["open_alerts"]], _alerts(told), _alerts(past),
+    ]  # fmt: skip
+    if viewer.is_of("wmo"):
+        page = (await team_page(conn, "wmo", viewer, limit=200, family="alert")).items
+        stream = await after_position(conn, "wmo", viewer, 0)
+        found += [_alerts([e["detail"] for e in page]), _alerts([e["detail"] for e in stream])]
+    return [{names[a] for a in place} for place in found]
+
+
+def _alerts(details: list[Any]) -> list[str]:
+    return [d["alert"] for d in details if d is not None and "alert" in d]
+
+
+@pytest.mark.parametrize(
+    ("viewer", "names"),
+    [
+        (EVERYTHING, {"organisation", "team", "department", "named"}),
+        (ZORG, {"organisation", "team", "department"}),
+        (ANNA, {"organisation", "team"}),
+        (WMO, {"organisation", "team"}),
+        (BOARD, {"organisation"}),
+    ],
+    ids=["all", "its department", "another department", "the team", "the board"],
+)
+async def test_an_alert_shows_to_who_may_see_its_evidence(
+    engine: AsyncEngine, book: Book, viewer: Viewer, names: set[str]
+) -> None:
+    await record(engine, book.events, PROJECTIONS)
+    async with engine.connect() as conn:
+        for number, place in enumerate(await seen(conn, viewer)):
+            assert place == names, number
+
+
+async def test_a_restricted_contact_hides_no_alert(engine: AsyncEngine, book: Book) -> None:
+    contact = book.held("c-1", "2026-02-03T10:00:00+01:00", visibility="named")
+    raised(book, "contact", contact)
+    await record(engine, book.events, PROJECTIONS)
+    async with engine.connect() as conn:
+        for place in await seen(conn, WMO):
+            assert place == {"organisation", "team", "contact"}
+
+
+async def test_an_alert_of_the_survivor_is_as_restricted_as_the_fact_of_the_absorbed(
+    engine: AsyncEngine, book: Book
+) -> None:
+    book.register(DELFT, "Gemeente Delft")
+    made = promised(book, "named", DELFT)
+    merged = {"survivor": HAAG, "absorbed": DELFT, "occurred_on": "2026-02-04"}
+    book.tell("relation.merged", merged, absorbed=DELFT)
+    raised(book, "merged", made)
+    await record(engine, book.events, PROJECTIONS)
+    async with engine.connect() as conn:
+        for place in await seen(conn, ZORG):
+            assert place == {"organisation", "team", "department"}
+        assert all("merged" in place for place in await seen(conn, EVERYTHING))
+
+
+async def test_what_settled_an_alert_restricts_it_from_then_on(engine: AsyncEngine, book: Book) -> None:
+    kept = {"commitment": "organisation", "occurred_on": "2026-03-05"}
+    done = book.tell("commitment.fulfilled", kept, department="zorg", visibility="department")
+    settled = {"alert": alert_of("organisation"), "reason": "settled", "evidence": [done.position]}
+    book.tell("alert.resolved", {**settled, "occurred_on": "2026-03-05"}, department="relatieboek")
+    await record(engine, book.events, PROJECTIONS)
+    async with engine.connect() as conn:
+        assert [a["about"] for a in (await list_alerts(conn, now=NOW, viewer=WMO)).items] == ["commitment:team"]
+        assert await show_alert(conn, alert_of("organisation"), NOW, ZORG) is not None
+
+
+async def test_a_loop_shows_to_who_may_see_its_score(engine: AsyncEngine, book: Book) -> None:
+    score = {"instrument": "nps-2026", "score": 3, "anonymous": False, "occurred_on": "2026-02-03"}
+    for name, visibility in (("1", "organisation"), ("2", "department")):
+        scored = {"response": f"r-{name}", **score}
+        low = book.tell("satisfaction.scored", scored, department="zorg", visibility=visibility)
+        opened: dict[str, Any] = {
+            "loop": str(UUID(int=int(name))), "response": f"r-{name}", "instrument": "nps-2026", "silent": False,
+            "due_on": "2026-02-05", "evidence": [low.position], "occurred_on": "2026-02-03",
+        }  # fmt: skip
+        book.tell("loop.opened", opened, department="relatieboek")
+    await record(engine, book.events, PROJECTIONS)
+    async with engine.connect() as conn:
+        for viewer, responses in ((WMO, ["r-1"]), (ZORG, ["r-2", "r-1"])):
+            assert [loop["response"] for loop in (await list_loops(conn, NOW, viewer=viewer)).items] == responses
+            assert (await find_loop(conn, str(UUID(int=2)), NOW, viewer) is None) is (viewer is WMO)
+            told = (await relation_page(conn, HAAG, viewer, family="loop")).items
+            assert sorted(e["detail"]["response"] for e in told) == sorted(responses)
+
+
+def test_nobody_is_woken_by_an_alert_that_is_not_for_all(book: Book) -> None:
+    rows = fold(team_timeline.PROJECTION, book.events)
+    woken = {
+        e.data["about"]: [m.subject for m in team_timeline.PROJECTION.announce(rows, e)]
+        for e in book.events
+        if e.kind == "alert.raised"
+    }
+    assert woken == {
+        "commitment:organisation": ["live.team.wmo"], "commitment:team": ["live.team.wmo"],
+        "commitment:department": [], "commitment:named": [],
+    }  # fmt: skip
+
+
+def test_a_withdrawn_fact_still_restricts_what_was_told_of_it(book: Book) -> None:
+    made = next(e for e in book.events if e.kind == "commitment.made" and e.visibility == "department")
+    book.tell("correction.withdrawn", {"source": made.source, "id": made.id, "occurred_on": "2026-03-05"})
+    for projection in PROJECTIONS[:3]:
+        rows = fold(projection, book.events)
+        known = rows.get("guarded", HAAG, alert_of("department"))
+        assert known is not None, projection.name
+        assert known["hidden"] != 0
