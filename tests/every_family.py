@@ -73,6 +73,7 @@ FAMILIES: Final[Mapping[str, Sequence[st.SearchStrategy[tuple[str, dict[str, Any
     "contact": [
         _of("contact.held", "summary", contact=_few, duration_min=st.integers(1, 90), ours=_side, theirs=_side),
         _of("contact.held", "summary", contact=_few, channel="phone", ours=_side, theirs=_side),
+        _of("contact.held", "summary", contact=_few, topics=["opvolging"], ours=_side, theirs=_side),
         _of("contact.corrected", contact=_few, changes=st.fixed_dictionaries({"duration_min": st.integers(1, 90)})),
         _of("contact.corrected", contact=_few, changes=st.fixed_dictionaries({"occurred_at": moments})),
         _of("contact.retracted", contact=_few),
@@ -144,6 +145,7 @@ FAMILIES: Final[Mapping[str, Sequence[st.SearchStrategy[tuple[str, dict[str, Any
         ),
         _of("chain.partner_replaced", chain="1", phase="p", organisation="us", by=HAAG, financing_system=_system),
         _of("chain.phase_guaranteed", "until", chain="1", phase=st.sampled_from("pq"), organisation=_org),
+        _of("chain.phase_guaranteed", chain="1", phase="p", organisation=_org, until="2026-12-31"),
         _of(
             "chain.investment_recorded", chain="1", organisation=_org, financing_system=_system, period="2026",
             cents=_cents,

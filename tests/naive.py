@@ -14,7 +14,7 @@ from events.recorded import Recorded
 from tests.given import DELFT, HAAG
 
 Facts = dict[tuple[Any, ...], Any]
-_AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
+AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
 RELATIONS: Final = (HAAG, DELFT)
 
 
@@ -29,9 +29,7 @@ def day(event: Recorded) -> date:
 
 
 def local(value: str) -> date:
-    return (
-        date.fromisoformat(value) if len(value) == 10 else datetime.fromisoformat(value).astimezone(_AMSTERDAM).date()
-    )
+    return date.fromisoformat(value) if len(value) == 10 else datetime.fromisoformat(value).astimezone(AMSTERDAM).date()
 
 
 def latest(

@@ -23,6 +23,7 @@ from projections.rows import MemoryRows, fold
 from tests.every_family import FAMILIES, histories
 from tests.given import numbered
 from tests.naive import Facts, collected, contacts, counting, day, latest, local, pairs, relations, timeline
+from tests.naive_duties import RULES, as_duty, duties, opens_at
 from tests.property.test_rows_split import fold_in_batches
 
 _SLOW: Final = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -229,6 +230,14 @@ def workflows(rows: MemoryRows, events: Sequence[Recorded]) -> None:
     assert known(of(rows, "contact", "held_on")) == {k: local(d["occurred_at"]) for k, d in contacts(events).items()}
     tiers = latest(counting(events), "relation.tier_assigned", lambda d: (), lambda e: e.data["tier"])
     assert known(of(rows, "relation", "tier")) == tiers
+    wanted = {
+        key: as_duty(row["wanted"]) for key, row in rows.tables["duty"].items()
+        if row["rule"] in RULES and row["wanted"]["done"] is None
+    }  # fmt: skip
+    assert wanted == duties(events)
+    for (relation, *_), row in rows.tables["duty"].items():
+        seen_at = rows.tables["relation"][relation,]["seen_at"]
+        assert row["check_at"] == opens_at(as_duty(row["wanted"]), seen_at)
 
 
 CHECKS: Final[dict[str, Callable[[MemoryRows, Sequence[Recorded]], None]]] = {
@@ -268,7 +277,7 @@ CORE: Final[dict[str, list[str]]] = {
     "relation_view": ["relation", "contact", "schedule", "plan", "satisfaction", "agreement", "partnership"],
     "team_timeline": list(FAMILIES),
     "contact_alerts": ["schedule"],
-    "workflows": ["satisfaction", "plan", "agreement", "partnership"],
+    "workflows": ["satisfaction", "plan", "agreement", "partnership", "chain", "relation"],
     "partnership_view": ["partnership"],
     "agreement_view": ["agreement"],
     "chain_view": ["chain"],
@@ -277,7 +286,7 @@ CORE: Final[dict[str, list[str]]] = {
 
 
 @pytest.mark.parametrize("name", sorted(CHECKS))
-@settings(max_examples=25, deadline=None, suppress_health_check=_SLOW)
+@settings(max_examples=40, deadline=None, suppress_health_check=_SLOW)
 @given(data=st.data(), chance=st.randoms(use_true_random=False))
 def test_a_read_model_is_what_a_plain_look_says(name: str, data: st.DataObject, chance: random.Random) -> None:
     events = data.draw(histories(core=CORE[name]))
@@ -302,7 +311,7 @@ def test_every_kind_that_departments_send_is_in_the_histories() -> None:
 
 
 @pytest.mark.full
-@settings(max_examples=600, deadline=None, suppress_health_check=_SLOW)
+@settings(max_examples=400, deadline=None, suppress_health_check=_SLOW)
 @given(events=histories(20, 80, len(FAMILIES)), chance=st.randoms(use_true_random=False))
 def test_all_read_models_at_length(events: list[Recorded], chance: random.Random) -> None:
     check_all(events, chance, sorted(CHECKS))
