@@ -23,7 +23,7 @@ from services.problems import PROBLEM_JSON, answer_to, refuse
 from services.security_headers import HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import AsyncGenerator, Generator, Sequence
     from pathlib import Path
 
 
@@ -124,16 +124,25 @@ def bind(host: str, port: int) -> socket.socket:
 
 @asynccontextmanager
 async def listening(
-    app: Any, host: str, port: int, *, cert: Path | None = None, key: Path | None = None, limits: Limits = _LIMITS
+    app: Any,
+    host: str,
+    port: int,
+    *,
+    cert: Path | None = None,
+    key: Path | None = None,
+    limits: Limits = _LIMITS,
+    proxies: Sequence[str] = (),
 ) -> AsyncGenerator[int]:
     """Serves an ASGI app while the block runs; yields the port. Open requests get 5 seconds to end.
 
-    With a certificate it speaks TLS 1.3 only. Raises SetupError when port or certificate cannot be used.
+    With a certificate it speaks TLS 1.3 only. X-Forwarded-For and X-Forwarded-Proto say where a request comes from when
+    it is from one of `proxies` (addresses or networks), and else are not read. Raises SetupError when port or
+    certificate cannot be used.
     """
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=5,
         ssl_certfile=cert, ssl_keyfile=key, http=_protocol(limits), h11_max_incomplete_event_size=limits.head_bytes,
-        backlog=_BACKLOG,
+        backlog=_BACKLOG, proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies),
     )  # fmt: skip
     try:
         config.load()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -78,6 +79,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=1, le=65535)
     host: str = "127.0.0.1"
     replicas: Annotated[Literal[1, 3, 5], BeforeValidator(int)] = 1  # of every stream; 3 on a cluster
+    trusted_proxies: str = ""  # addresses or networks, with commas: whose X-Forwarded-For and -Proto are believed
     tls_cert: Path | None = None  # PEM: certificate (with its chain) of page and API; without it they speak plain HTTP
     tls_key: Path | None = None  # PEM: its private key
     ca: Path | None = None  # PEM: who signs the certificates of NATS (tls://) and of the API; else the system's list
@@ -172,6 +174,13 @@ class Settings(BaseSettings):
     log_json: bool = False
     otlp_endpoint: str | None = None  # where traces go (OTLP over HTTP); nothing is traced without it
     trace_ratio: float = Field(default=0.05, ge=0, le=1)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, text: str) -> str:
+        for part in filter(None, text.split(",")):
+            ip_network(part)  # raises ValueError
+        return text
 
     @field_validator("database_url", "owner_database_url")
     @classmethod

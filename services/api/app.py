@@ -50,7 +50,10 @@ async def serving(context: Context) -> AsyncGenerator[None]:
     await waits.listen(bus)
     site = build(parts)
     _collect_rarely()
-    http = listening(site, settings.host, settings.port, cert=settings.tls_cert, key=settings.tls_key)
+    http = listening(
+        site, settings.host, settings.port, cert=settings.tls_cert, key=settings.tls_key,
+        proxies=[p for p in settings.trusted_proxies.split(",") if p],
+    )  # fmt: skip
     async with aclosing(access_log), http:
         context.state.set("ready")
         context.run(tell_operations(context.engine, bus), name="ops")

@@ -42,7 +42,7 @@ from services.api.signing import (
     session_id,
 )
 from services.api.words import Language, words
-from services.identity import accounts, sessions
+from services.identity import accounts, attempts, sessions
 from services.problems import Answer, Refused, answer_to, refuse, seconds
 from services.status import status
 
@@ -112,6 +112,7 @@ async def sign_in(request: Request, parts: HasParts) -> Response:
             login = await accounts.sign_in(parts.engine, form["name"], form.get("password", ""), address_of(request))
             error = "wrong_password"
         else:
+            await attempts.take(parts.engine, address_of(request))
             token = form.get("token", "").strip()
             known = await parts.access.identify(token)
             login = sessions.of_viewer(known, token) if isinstance(known, Viewer) else None

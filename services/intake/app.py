@@ -26,7 +26,7 @@ from events.rewrapping import UNWRAPPED, rewrap, wrapped_by
 from events.stream import Stream
 from services.intake.departments import Departments
 from services.intake.desk import Desk
-from services.intake.doors import Inboxes, open_submit, send_outbox
+from services.intake.doors import Inboxes, Waiting, open_submit, send_outbox
 from services.intake.erasing import Eraser
 from services.intake.keeping import keep
 from services.keys import privacy_of
@@ -83,6 +83,7 @@ async def _open_keys(settings: Settings, privacy: Privacy) -> None:
 def parts(settings: Settings) -> tuple[Setup, Register]:
     """What the wiring needs to run intake: its set-up, and its subscribers."""
     desks: list[Desk] = []
+    waiting = Waiting()
 
     @asynccontextmanager
     async def setup(context: Context) -> AsyncGenerator[None]:
@@ -110,7 +111,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
         desks.append(desk)
         eraser = Eraser(settings, privacy, relay.offer)
         await departments.refresh()
-        inboxes = Inboxes(context, desk, departments, Stream(context.nats, replicas=settings.replicas))
+        inboxes = Inboxes(context, desk, departments, Stream(context.nats, replicas=settings.replicas), waiting)
 
         async def open_doors() -> None:
             await _until_ready(context, relay, _before_the_doors(context, relay, privacy, relay_nc, eraser))
@@ -133,7 +134,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
             await relay.close()
             await relay_nc.close()
 
-    return setup, lambda broker, context: open_submit(broker, context, desks)
+    return setup, lambda broker, context: open_submit(broker, context, desks, waiting)
 
 
 def _before_the_doors(

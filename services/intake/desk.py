@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import asyncpg
+import msgspec
 import orjson
 import structlog
 from nats.js.errors import Error as JetStreamError
@@ -50,12 +51,12 @@ _OUT: Final = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.
 def arrive(department: Department, sent: Any) -> Arrival:
     """One event as it came, checked by what needs no state: size, JSON, contract, authority. Never raises."""
     if isinstance(sent, bytes):
+        if len(sent) > MOST_BYTES:
+            return _too_large(department, sent, _named_in(sent))
         try:
             parsed: Any = read_json(sent)
         except Invalid as invalid:
             return _refused(department, sent[:MOST_BYTES], {}, invalid.code, invalid.errors)
-        if len(sent) > MOST_BYTES:
-            return _too_large(department, sent, _attributes(parsed))
     else:
         parsed = sent
     attributes = _attributes(parsed)
@@ -363,6 +364,22 @@ def _attributes(sent: Any) -> dict[str, Any]:
         except orjson.JSONDecodeError:
             sent = None
     return cast("dict[str, Any]", sent) if isinstance(sent, dict) else {}
+
+
+class _Named(msgspec.Struct):
+    id: str | None = None
+    source: str | None = None
+    type: str | None = None
+
+
+def _named_in(sent: bytes) -> dict[str, Any]:
+    """What an event that is too large says of itself; the rest of it is passed over, not read: a thousandth of the time
+    that a document of a million objects takes otherwise, in which nobody else is served."""
+    try:
+        named = msgspec.json.decode(sent, type=_Named)
+    except (msgspec.MsgspecError, RecursionError):
+        return {}
+    return msgspec.structs.asdict(named)
 
 
 def _text(value: Any) -> str | None:

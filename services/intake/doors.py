@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 MOST_EVENTS: Final = 1_000
 MOST_BYTES: Final = 4 << 20
 _AT_ONCE: Final = 5_000
+# Of all messages that wait for their verdict. What was read of them takes some eight times as much memory.
+_BYTES_AT_ONCE: Final = 32 << 20
 _INBOX_AHEAD: Final = 2_000
 _RETRY_S: Final = 1.0
 
@@ -50,33 +52,56 @@ async def as_it_came(message: Any) -> Any:
     return message.raw_message
 
 
-def open_submit(broker: NatsBroker, context: Context, desk: list[Desk]) -> None:
+class Waiting:
+    """Room for messages that wait for their verdict, in number and in bytes, at all NATS doors together.
+
+    One department's leave room for the others' (`services.fair`).
+    """
+
+    def __init__(self, messages: int = _AT_ONCE, size: int = _BYTES_AT_ONCE) -> None:
+        self._messages, self._bytes = Room(messages), Room(size)
+
+    def take(self, department: str, size: int) -> bool:
+        """Whether there was room; then it is taken."""
+        if not (self._messages.has(department, 1) and self._bytes.has(department, size)):
+            return False
+        self._messages.take(department, 1)
+        self._bytes.take(department, size)
+        return True
+
+    def give_back(self, department: str, size: int) -> None:
+        self._messages.give_back(department, 1)
+        self._bytes.give_back(department, size)
+
+
+def open_submit(broker: NatsBroker, context: Context, desk: list[Desk], waiting: Waiting) -> None:
     """The request door, for every department at once. `desk` is filled before the subscriber starts.
 
     A core request knows no acknowledgement: the reply is one, hence MANUAL. The subscriber only takes the request; its
     answer waits for the batch beside it and goes out by itself, at a quarter of the cost of FastStream's own workers
-    and replies. At most `_AT_ONCE` requests wait, and one department's leave room for the others'; who comes then hears
-    `busy`.
+    and replies. Who finds no room hears `busy`.
     """
-    room = Room(_AT_ONCE)
 
     @broker.subscriber("submit.*", queue="intake", decoder=as_it_came, ack_policy=AckPolicy.MANUAL, no_reply=True)
     async def submit(message: Any) -> None:
-        if room.has(message.subject, 1):
-            room.take(message.subject, 1)
-            context.owe(_reply(desk[0], message, room))
+        if waiting.take(_department(message), len(message.data)):
+            context.owe(_reply(desk[0], message, waiting))
         else:
             await message.respond(busy(message.data))
 
 
-async def _reply(desk: Desk, message: Msg, room: Room) -> None:
+def _department(message: Msg) -> str:
+    return message.subject.split(".", 2)[1]
+
+
+async def _reply(desk: Desk, message: Msg, waiting: Waiting) -> None:
     try:
         body = await answer(desk, message)
     except Exception as error:
         log.error("submit failed", exc_info=error)
         body = busy(message.data)
     finally:
-        room.give_back(message.subject, 1)
+        waiting.give_back(_department(message), len(message.data))
     if not message.reply:
         return
     try:
@@ -87,24 +112,32 @@ async def _reply(desk: Desk, message: Msg, room: Room) -> None:
 
 async def answer(desk: Desk, message: Msg) -> bytes:
     """The reply to one request: the verdict of one event, or the array of verdicts of an array."""
-    department = message.subject.split(".", 1)[1]
+    department = _department(message)
     if message.data.lstrip()[:1] != b"[":
         return orjson.dumps((await desk.submit(department, [message.data]))[0].as_json())
+    if len(message.data) > MOST_BYTES:
+        return _too_much(f"{len(message.data)} bytes; at most {MOST_BYTES} at once")
     try:
         events = read_array(message.data)
     except Invalid:
         return orjson.dumps((await desk.submit(department, [message.data]))[0].as_json())
-    if len(events) > MOST_EVENTS or len(message.data) > MOST_BYTES:
-        detail = f"{len(events)} events in {len(message.data)} bytes; at most {MOST_EVENTS} and {MOST_BYTES} at once"
-        refusal = Verdict("rejected", None, None, problem=problem("too_large", [FieldError("", detail)]))
-        return orjson.dumps([refusal.as_json()])
+    if len(events) > MOST_EVENTS:
+        return _too_much(f"{len(events)} events; at most {MOST_EVENTS} at once")
     return orjson.dumps([v.as_json() for v in await desk.submit(department, events)])
+
+
+def _too_much(detail: str) -> bytes:
+    refusal = Verdict("rejected", None, None, problem=problem("too_large", [FieldError("", detail)]))
+    return orjson.dumps([refusal.as_json()])
 
 
 class Inboxes:
     """One JetStream subscriber per department, opened when the department appears."""
 
-    def __init__(self, context: Context, desk: Desk, departments: Departments, stream: Stream) -> None:
+    def __init__(
+        self, context: Context, desk: Desk, departments: Departments, stream: Stream, waiting: Waiting
+    ) -> None:
+        self._waiting = waiting
         self._context, self._desk, self._departments, self._stream = context, desk, departments, stream
         self._broker = context.broker
         self._open: set[str] = set()
@@ -131,7 +164,10 @@ class Inboxes:
 
         async def take(message: Any) -> None:
             # Not awaited: the next message joins the same batch. JetStream holds back beyond max_ack_pending.
-            self._context.owe(self._handle(department, message))
+            if self._waiting.take(department, len(message.data)):
+                self._context.owe(self._handle(department, message))
+            else:
+                await message.nak(delay=_RETRY_S)
 
         subscriber(take)
         await subscriber.start()
@@ -147,6 +183,8 @@ class Inboxes:
             await message.ack()
         except (NatsError, JetStreamError, OSError, TimeoutError) as error:
             log.warning("inbox message comes again", department=department, exc_info=error)
+        finally:
+            self._waiting.give_back(department, len(message.data))
 
 
 async def publish_verdict(broker: NatsBroker, department: str, verdict: dict[str, Any], message_id: str) -> None:

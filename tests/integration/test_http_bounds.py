@@ -23,6 +23,27 @@ BATCH = "application/cloudevents-batch+json"
 _LARGE = 8 * 1024 * 1024
 
 
+async def who(scope: Any, receive: Any, send: Any) -> None:
+    """Answers where it thinks that the request came from."""
+    del receive
+    body = json.dumps([scope["client"][0], scope["scheme"]]).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.mark.parametrize(
+    ("proxies", "told"),
+    [
+        ((), ["127.0.0.1", "http"]), (("10.0.0.1",), ["127.0.0.1", "http"]),
+        (("127.0.0.1",), ["203.0.113.7", "https"]), (("10.0.0.1", "127.0.0.0/8"), ["203.0.113.7", "https"]),
+    ],
+)  # fmt: skip
+async def test_only_a_trusted_proxy_says_where_a_request_comes_from(proxies: tuple[str, ...], told: list[str]) -> None:
+    said = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+    async with listening(who, "127.0.0.1", 0, proxies=proxies) as port, httpx.AsyncClient() as client:
+        assert (await client.get(f"http://127.0.0.1:{port}/", headers=said)).json() == told
+
+
 async def app(scope: Any, receive: Any, send: Any) -> None:
     del receive
     body = b"x" * _LARGE if scope["path"] == "/large" else b"ok"

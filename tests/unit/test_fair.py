@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.fair import Room, Turns
+from services.intake.doors import Waiting
 
 
 def fill(room: Room, *names: str) -> dict[str, int]:
@@ -76,3 +77,15 @@ def test_cleared_it_is_empty() -> None:
     with pytest.raises(IndexError):
         turns.take()
     assert turns.has_room("a", 10)
+
+
+def test_messages_wait_within_bounds_of_number_and_of_bytes() -> None:
+    waiting = Waiting(messages=100, size=1_000)
+    assert waiting.take("a", 400)
+    assert not waiting.take("a", 400), "it would leave no room for another"
+    assert waiting.take("b", 200)
+    waiting.give_back("a", 400)
+    assert waiting.take("a", 300)
+    waiting = Waiting(messages=10, size=1_000)
+    assert [waiting.take("a", 1) for _ in range(6)] == [True] * 5 + [False], "half of the places for one alone"
+    assert waiting.take("b", 1)
