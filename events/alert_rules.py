@@ -187,12 +187,12 @@ ALERTING: Final[dict[str, Rule]] = {
         check=all_of(_state_is("open"), _level_rises("alert:{id}", "alert")),
         values=_escalated,
     ),
-    "alert.acknowledged": Rule(touches=("handled:{alert}",), needs=(_ALERT,)),
+    "alert.acknowledged": Rule(touches=("handled:{alert}",), needs=(_ALERT,), check=_state_is("open")),
     "alert.snoozed": Rule(
         touches=("handled:{alert}",),
         marks=("alert:{alert}",),
         needs=(_ALERT,),
-        check=_few_snoozes,
+        check=all_of(_state_is("open"), _few_snoozes),
         values=_snoozed,
     ),
     "loop.opened": Rule(

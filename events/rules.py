@@ -64,6 +64,8 @@ def _corrected_to_past(case: Case) -> Decision | None:
 
 def _contacts_held(case: Case) -> Decision | None:
     """Only contacts that were held can be one and the same."""
+    # A retracted one may be named too. Were it refused, what counts would hang on which came first: of 1 = 2 and 2 = 3,
+    # with 2 retracted, 1 and 3 are one contact in every order. The read models leave the retracted one out.
     missing = [k for k in _same_contacts(case.event, case.relation) if case.look(k) is None]
     if not missing:
         return None
@@ -109,6 +111,8 @@ RULES: Final[dict[str, Rule]] = {
         once="held:{relation}:{contact}",
         check=_held_in_past,
     ),
+    # Accepted of a retracted contact too: whoever mends it may not have heard of the retraction yet, which is final in
+    # every order, and which may itself be withdrawn; then the correction stands.
     "contact.corrected": Rule(
         touches=("held:{relation}:{contact}",), marks=(ATTENTION,), needs=(_HELD,), check=_corrected_to_past
     ),

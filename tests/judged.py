@@ -13,7 +13,7 @@ from events.rules import RULES
 from events.withdrawing import event_key, event_thing
 
 # Kinds of which the rules may look at keys that only show on the way.
-FOLLOWING: Final = frozenset({"relation.merged", "relation.unmerged", "correction.withdrawn"})
+FOLLOWING: Final = frozenset({"relation.merged", "relation.unmerged", "correction.withdrawn", "plan.approved"})
 NOW = datetime(2026, 6, 30, 10, 0, tzinfo=UTC)
 DENHAAG = str(uuid5(NAMESPACE_URL, "urn:relatieboek:gemeentecode:0518"))
 

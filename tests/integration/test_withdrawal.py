@@ -103,6 +103,12 @@ async def test_a_withdrawn_event_counts_as_if_it_had_never_happened(
     assert (await book.get("/v1/teams/wmo/timeline", **upto)).status_code == 200
     assert (await book.get("/v1/teams/fout/timeline", **upto)).status_code == 404
 
+    # The declaration that two are the same taken back: each counts again.
+    apart = await book.publish([withdrawn("same")], token)
+    assert [v["verdict"] for v in apart] == ["accepted"]
+    seen = (await book.get(f"/v1/relations/{RELATION}", **{"If-Position": apart[0]["sequence"]})).json()
+    assert (seen["contacts_total"], seen["minutes_12m"], seen["contacts_by_channel"]) == (2, 120, {"meeting": 2})
+
     # As known before the withdrawals, and as known now of a day before them.
     before = (await book.get(f"/v1/relations/{RELATION}?knownAt={int(last) - 1}")).json()
     assert (before["tier"], before["contacts_total"]) == ("A", 3)

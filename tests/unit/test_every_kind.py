@@ -56,7 +56,7 @@ def test_in_any_order_what_waits_is_freed_and_what_is_refused_came_too_late(seed
     # Each of these follows on something that has ended or escalated by then.
     assert set(refused) <= {
         "plan.action_deferred", "loop.followed_up", "loop.escalated", "alert.escalated", "alert.reopened",
-        "alert.resolved", "relation.unmerged", "relation.merged",
+        "alert.resolved", "alert.acknowledged", "alert.snoozed", "relation.unmerged", "relation.merged",
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -134,6 +135,28 @@ def test_a_retraction_is_final_and_what_was_before_counts_again(book: Book) -> N
         60,
         "2026-02-03T10:00:00+01:00",
     )
+
+
+SAME: list[tuple[str, dict[str, Any]]] = [
+    ("contact.declared_same", {"contacts": ["c-1", "c-2"], "canonical": "c-2", "occurred_on": "2026-03-05"}),
+    ("contact.declared_same", {"contacts": ["c-2", "c-3"], "canonical": "c-2", "occurred_on": "2026-03-06"}),
+    ("contact.retracted", {"contact": "c-2", "occurred_at": "2026-03-04T09:00:00+01:00"}),
+    (
+        "contact.corrected",
+        {"contact": "c-2", "changes": {"duration_min": 5}, "occurred_at": "2026-03-07T09:00:00+01:00"},
+    ),
+]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_what_links_two_contacts_links_them_though_it_was_retracted(book: Book, order: tuple[int, ...]) -> None:
+    for n in (1, 2, 3):
+        book.held(f"c-{n}", f"2026-03-0{n}T10:00:00+01:00", duration_min=10 * n)
+    for n in order:
+        book.tell(*SAME[n])
+    seen = see(book)
+    assert (seen["contacts_total"], seen["minutes_12m"]) == (1, 10)
+    assert seen["last_contact_at"] == "2026-03-01T10:00:00+01:00"
 
 
 PLANNED: dict[str, Any] = {

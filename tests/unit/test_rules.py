@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+from events.alert_rules import MOST_SNOOZES
 from events.book import Accept, Park, Reject
 from events.catalog import TYPES
 from tests.every_kind import department_of
 from tests.judged import DENHAAG, Book
 from tests.samples import golden
+
+APPROVED_ON: Final = golden("plan.approved")["data"]["occurred_on"]
 
 
 class Told(Book):
@@ -81,11 +84,21 @@ def book() -> Told:
         ("partnership.interest_acknowledged", "unknown_interest", "interest:b-1"),
         ("partnership.performance_acknowledged", "unknown_performance", "performance:pf-1"),
         ("contact.declared_same", "unknown_contact", "held:c-1"),
+        ("contact.rescheduled", "unknown_contact", "planned:c-1"),
+        ("contact.no_show", "unknown_contact", "planned:c-1"),
+        ("schedule.line_resumed", "unknown_line", "line:l-1"),
+        ("schedule.line_reassigned", "unknown_line", "line:l-1"),
+        ("team.member_joined", "unknown_team", "team:wmo-haaglanden"),
+        ("team.member_left", "unknown_team", "team:wmo-haaglanden"),
+        ("team.relation_unassigned", "unknown_team", "team:wmo-haaglanden"),
+        ("commitment.released", "unknown_commitment", "commitment:k-1"),
         ("loop.opened", "unknown_response", "response:r-1"),
         ("loop.followed_up", "unknown_loop", "loop:7c1d2e3f-4a5b-5c6d-8e7f-0a1b2c3d4e5f"),
         ("loop.escalated", "unknown_loop", "loop:7c1d2e3f-4a5b-5c6d-8e7f-0a1b2c3d4e5f"),
         ("loop.closed", "unknown_loop", "loop:7c1d2e3f-4a5b-5c6d-8e7f-0a1b2c3d4e5f"),
         ("alert.escalated", "unknown_alert", "alert:0b1c2d3e-4f5a-5b6c-8d7e-9f0a1b2c3d4e"),
+        ("alert.acknowledged", "unknown_alert", "alert:0b1c2d3e-4f5a-5b6c-8d7e-9f0a1b2c3d4e"),
+        ("alert.snoozed", "unknown_alert", "alert:0b1c2d3e-4f5a-5b6c-8d7e-9f0a1b2c3d4e"),
     ],
 )
 def test_what_names_the_unknown_waits_for_it(book: Told, kind: str, code: str, key: str) -> None:
@@ -176,7 +189,91 @@ def test_a_planned_contact_is_not_yet_the_same_as_another(book: Told) -> None:
     assert book.waits("contact.declared_same") == ("unknown_contact", ("held:c-1", "held:c-2"))
 
 
+@pytest.mark.parametrize("late", ["contact.corrected", "contact.declared_same"])
+def test_a_retraction_that_came_first_refuses_nothing_that_was_sent_before_it(book: Told, late: str) -> None:
+    book.given("contact.held").given("contact.held", contact="c-2")
+    book.given("contact.retracted", late)
+
+
+@pytest.mark.parametrize("kind", ["contact.rescheduled", "contact.cancelled", "contact.no_show"])
+def test_a_planned_contact_is_moved_or_called_off_as_often_as_it_happens(book: Told, kind: str) -> None:
+    book.given("contact.planned", kind, kind)
+
+
+# --- schedules and teams
+
+
+def test_a_line_that_is_set_is_resumed_and_handed_over(book: Told) -> None:
+    book.given("schedule.line_set", "schedule.line_resumed", "schedule.line_reassigned")
+    assert book.waits("schedule.line_reassigned", line="l-2") == ("unknown_line", ("line:l-2",))
+
+
+def test_a_team_that_was_formed_is_joined_left_and_let_go_of(book: Told) -> None:
+    book.given("team.formed", "team.member_joined", "team.member_left", "team.relation_unassigned")
+    assert book.waits("team.member_left", team="jeugd") == ("unknown_team", ("team:jeugd",))
+
+
+# --- commitments
+
+
+@pytest.mark.parametrize("first", ["fulfilled", "broken", "released"])
+def test_a_commitment_ends_once(book: Told, first: str) -> None:
+    book.given("commitment.made", f"commitment.{first}")
+    for kind in ("commitment.fulfilled", "commitment.broken", "commitment.released"):
+        assert book.refused(kind) == ("rule", ["/data/commitment"])
+
+
 # --- plans
+
+
+@pytest.fixture
+def answered(book: Told) -> Told:
+    """A plan with all ten answers and no action."""
+    book.given("plan.drafted")
+    for question in range(1, 11):
+        book.given("plan.question_answered", question=str(question))
+    return book
+
+
+def test_a_plan_of_which_each_action_was_dropped_waits_for_another(answered: Told) -> None:
+    answered.given("plan.action_agreed").given("plan.action_dropped", occurred_on=APPROVED_ON)
+    assert answered.waits("plan.approved") == ("not_yet", ("actions:2026", "action_ended:a-1"))
+    answered.given("plan.action_agreed", action="a-2").given("plan.approved")
+
+
+def test_an_action_that_is_done_counts_and_so_does_one_beside_a_dropped_one(answered: Told) -> None:
+    answered.given("plan.action_agreed").given("plan.action_completed", occurred_on=APPROVED_ON)
+    answered.given("plan.action_agreed", action="a-2")
+    answered.given("plan.action_dropped", action="a-2", occurred_on=APPROVED_ON)
+    answered.given("plan.approved")
+
+
+def test_an_action_that_was_changed_and_then_dropped_is_dropped(answered: Told) -> None:
+    answered.given("plan.action_agreed", "plan.action_agreed").given("plan.action_dropped", occurred_on=APPROVED_ON)
+    assert answered.waits("plan.approved")[0] == "not_yet"
+
+
+def test_an_action_that_was_dropped_after_the_approval_counted_for_it(answered: Told) -> None:
+    answered.given("plan.action_agreed").given("plan.action_dropped", occurred_on="2026-07-01")
+    answered.given("plan.approved")
+
+
+def test_the_actions_of_another_plan_do_not_count(answered: Told) -> None:
+    answered.given("plan.action_agreed", plan="2027")
+    assert answered.waits("plan.approved") == ("not_yet", ("actions:2026",))
+    answered.given("plan.action_agreed").given("plan.action_agreed", plan="2027")  # moved to the other plan
+    assert answered.waits("plan.approved")[0] == "not_yet"
+
+
+def test_a_plan_that_waits_for_answers_and_an_action_says_which_answers(answered: Told) -> None:
+    answer = answered.judge("plan.approved", plan="2027")
+    assert isinstance(answer, Park)
+    assert answer.code == "unknown_plan"
+    answered.given("plan.drafted", plan="2027").given("plan.question_answered", plan="2027", question="1")
+    answer = answered.judge("plan.approved", plan="2027")
+    assert isinstance(answer, Park)
+    assert len(answer.waits_for) == 10
+    assert answer.errors[0].detail.startswith("question 2, 3, 4, 5, 6, 7, 8, 9, 10 has no answer yet")
 
 
 def test_an_action_is_completed_or_dropped_once(book: Told) -> None:
@@ -360,6 +457,19 @@ def test_an_alert_escalates_upwards_while_it_is_open(book: Told) -> None:
     book.given("alert.escalated", level=2).given("alert.resolved")
     assert book.refused("alert.escalated", level=3) == ("rule", ["/data/alert"])
     book.given("alert.reopened", "alert.escalated")
+
+
+@pytest.mark.parametrize("kind", ["alert.acknowledged", "alert.snoozed"])
+def test_an_alert_is_taken_up_or_put_off_while_it_is_open(book: Told, kind: str) -> None:
+    book.given("schedule.line_set", "alert.raised", kind, "alert.resolved")
+    assert book.refused(kind) == ("rule", ["/data/alert"])
+    book.given("alert.reopened", kind)
+
+
+def test_an_alert_is_put_off_a_bounded_number_of_times_until_it_comes_back(book: Told) -> None:
+    book.given("schedule.line_set", "alert.raised").given(*["alert.snoozed"] * MOST_SNOOZES)
+    assert book.refused("alert.snoozed") == ("rule", ["/data/alert"])
+    book.given("alert.acknowledged", "alert.resolved", "alert.reopened", "alert.snoozed")
 
 
 def test_an_alert_about_something_else_needs_no_line(book: Told) -> None:

@@ -145,6 +145,40 @@ def test_an_answer_that_was_withdrawn_does_not_count_for_approval(told: Withdraw
     assert [k.split(":")[0] for k in told.book.park("plan.approved", approved).waits_for] == ["actions"]
 
 
+def test_an_action_that_was_dropped_stands_again_when_that_was_withdrawn(told: Withdrawing) -> None:
+    for n in range(1, 11):
+        told.tell("plan.question_answered", {"plan": "2026", "question": str(n), "answer": "…", **ON})
+    action = {"plan": "2026", "action": "a", "what": "…", "owner": "e-1", "due_on": "2026-05-01", **ON}
+    told.tell("plan.action_agreed", action)
+    dropped = told.tell("plan.action_dropped", {"plan": "2026", "action": "a", **ON})
+    waiting = told.book.park("plan.approved", {"plan": "2026", **ON})
+    undone = told.withdraw(dropped)
+    assert set(waiting.waits_for) & set(undone.touched)  # so that the approval is tried again
+    assert isinstance(told.book.send("plan.approved", {"plan": "2026", **ON}), Accept)
+
+
+def test_an_action_that_was_dropped_and_withdrawn_takes_none_of_another(told: Withdrawing) -> None:
+    for n in range(1, 11):
+        told.tell("plan.question_answered", {"plan": "2026", "question": str(n), "answer": "…", **ON})
+    action = {"plan": "2026", "what": "…", "owner": "e-1", "due_on": "2026-05-01", **ON}
+    agreed = told.tell("plan.action_agreed", {"action": "a", **action})
+    told.tell("plan.action_dropped", {"plan": "2026", "action": "a", **ON})
+    told.tell("plan.action_agreed", {"action": "b", **action})
+    told.withdraw(agreed)
+    assert isinstance(told.book.send("plan.approved", {"plan": "2026", **ON}), Accept)
+
+
+def test_a_declaration_that_contacts_are_the_same_can_be_withdrawn_and_made_again(told: Withdrawing) -> None:
+    same = {"contacts": ["c-1", "c-2"], "canonical": "c-1", **ON}
+    told.tell("contact.held", held())
+    told.tell("contact.held", held("c-2"))
+    declared = told.tell("contact.declared_same", same)
+    touched = told.withdraw(declared).touched
+    assert any(key.startswith("same:") for key in touched)
+    assert not any(key.startswith("held:") for key in touched)  # both contacts stand
+    told.tell("contact.declared_same", same)
+
+
 def test_an_end_that_was_withdrawn_may_come_again(told: Withdrawing) -> None:
     told.tell("commitment.made", {"commitment": "k", "by": "us", "what": "…", "due_on": "2026-04-01", **ON})
     ended = told.tell("commitment.fulfilled", {"commitment": "k", **ON})
