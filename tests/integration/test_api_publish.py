@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -9,6 +10,8 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.settings import Settings
 from tests.conftest import AddDepartment
@@ -176,3 +179,27 @@ async def test_without_intake_the_door_says_so(settings: Settings, department: A
         status = (await book.get("/v1/status")).json()
         assert status["healthy"] is False
         assert {"service": "intake", "state": "silent"} in status["services"]
+
+
+async def test_a_full_queue_is_told_as_429_and_takes_the_same_again_later(
+    settings: Settings, department: AddDepartment, owner_engine: AsyncEngine
+) -> None:
+    token = (await department("zorg")).http_token
+    small = settings.model_copy(update={"batch": 1, "max_queued": 2})
+    async with running(small, ["intake", "api"]) as book:
+        events = [json.dumps(registered(f"e-{n}", subject=f"local:r{n}")) for n in range(8)]
+        async with owner_engine.begin() as conn:
+            # No append gets through while this lasts: what comes stays in the queue.
+            await conn.execute(text("SELECT position FROM ledger.head FOR UPDATE"))
+            sending = [asyncio.create_task(post(book, event, STRUCTURED, token)) for event in events]
+            answered, _ = await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+            problem = is_problem(answered.pop().result(), 429)
+            assert (problem["verdict"], problem["type"].rpartition(":")[2]) == ("busy", "busy")
+            assert problem["retry_after_s"] > 0
+        answers = await asyncio.gather(*sending)
+        codes = {answer.status_code for answer in answers}
+        assert codes == {201, 429}
+        assert all(int(a.headers["retry-after"]) >= 1 for a in answers if a.status_code == 429)
+        for event, answer in zip(events, answers, strict=True):
+            again = await post(book, event, STRUCTURED, token)
+            assert again.status_code == (200 if answer.status_code == 201 else 201), "of a busy one nothing was kept"

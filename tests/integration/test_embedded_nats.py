@@ -172,6 +172,12 @@ async def test_only_the_relay_writes_the_stream_and_no_service_takes_away(
         assert await messages(relay) == 1
 
 
+async def test_every_write_is_synced(nats_server: Nats) -> None:
+    """What is acknowledged survives a power cut; by default a server syncs every two minutes."""
+    assert nats_server.running
+    assert json.loads(nats_server.config.read_text())["jetstream"]["sync_interval"] == "always"
+
+
 async def test_departments_come_and_go_and_others_stay_connected(
     settings: Settings, department: AddDepartment, engine: AsyncEngine
 ) -> None:
