@@ -17,20 +17,25 @@ from events import erasing
 from events.errors import SetupError
 from events.event_types import TYPES
 from events.postgres import Connection
+from events.schemas import personal_paths
 
-FAMILIES: Final = frozenset(t.family for t in TYPES.values())
+# Those with texts under a key of their event. What lies under a person's key (counterpart) goes by `person erase`.
+FAMILIES: Final = frozenset(
+    t.family for t in TYPES.values() if any(mark.kind == "free_text" for _, mark in personal_paths(t.model))
+)
 _PERIOD: Final = re.compile(r"P([1-9]\d{0,2})([YM])")
 
 
 def periods_of(setting: str) -> dict[str, relativedelta]:
-    """From `contact=P7Y,note=P2Y`. Raises SetupError for a family or period that there is not."""
+    """From `contact=P7Y,note=P2Y`. Raises SetupError for a family without texts of its own, or what is no period."""
     found: dict[str, relativedelta] = {}
     for part in filter(None, (p.strip() for p in setting.split(","))):
         family, _, text = part.partition("=")
         period = _PERIOD.fullmatch(text)
         if family not in FAMILIES or period is None:
             raise SetupError(
-                f"RELATIEBOEK_RETENTION: '{part}' is onjuist. Schrijf een familie en een termijn, zoals contact=P7Y."
+                f"RELATIEBOEK_RETENTION: '{part}' is onjuist. Schrijf een familie en een termijn, zoals contact=P7Y. "
+                f"Families met teksten: {', '.join(sorted(FAMILIES))}."
             )
         count = int(period[1])
         found[family] = relativedelta(years=count) if period[2] == "Y" else relativedelta(months=count)

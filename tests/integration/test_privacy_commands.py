@@ -142,6 +142,8 @@ async def test_retention_ends_texts_that_are_old_enough(
         again = json.loads((await command(set_, "retention", "run", "--json"))[0])
         assert [i["verdict"] for i in again["items"]] == ["duplicate"]
         await command(settings, "retention", "run", code=2)  # no periods are set
+        texts_of_people = settings.model_copy(update={"retention": "counterpart=P7Y"})
+        await command(texts_of_people, "retention", "run", code=2)  # those end by `person erase`
     after = {d["contact"]: d for d in await shown(settings, engine) if "contact" in d}
     assert {c: d["summary"] == ERASED for c, d in after.items()} == {
         "c-1": False, "c-2": False, "c-oud": True, "c-anna": False,
