@@ -35,7 +35,8 @@ EVERYBODY: Final = "0" * 32
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`at`: the system's clock. `acting_for`: on whose behalf, as far as known. `items`: of a list."""
+    """`at`: the system's clock. `acting_for`: on whose behalf, as far as known. `items`: of a list. `everybody`: what
+    was read may be about anyone."""
 
     at: datetime
     event: Event
@@ -52,6 +53,7 @@ class Record:
     filters: tuple[str, ...] = ()
     relations: frozenset[str] = frozenset()
     persons: frozenset[str] = frozenset()
+    everybody: bool = False
     status: int | None = None
     items: int | None = None
     address: str | None = None
@@ -75,7 +77,7 @@ def prepare(record: Record) -> Prepared:
     """The record's bytes (JSON, keys in order, what is empty left out) and what it is found by."""
     relations = sorted(r for r in record.relations if is_uuid(r))
     persons = sorted(p for p in record.persons if p.startswith(REF))
-    more = len(relations) > MOST_RELATIONS or len(persons) > MOST_PERSONS
+    more = record.everybody or len(relations) > MOST_RELATIONS or len(persons) > MOST_PERSONS
     said: dict[str, Any] = {
         "v": 1,
         "at": _iso(record.at),

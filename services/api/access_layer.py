@@ -34,6 +34,7 @@ _log = structlog.get_logger(__name__)
 STREAM_EVERY_S: Final = 60.0
 CLI_AGENT: Final = "relatieboek-cli"
 _CLAIM: Final = re.compile(r"[A-Za-z0-9._:@-]{1,80}")
+_REF: Final = re.compile(r"ref~[0-9a-f]{32}")
 _TEAM: Final = re.compile(r"[A-Za-z0-9._:/@-]{1,64}")
 _METHODS: Final[Mapping[str, Action]] = {"GET": "R", "HEAD": "R", "DELETE": "D"}
 _SESSION: Final = frozenset({"sign_in", "sign_out", "return_from_elsewhere"})
@@ -96,6 +97,9 @@ class AccessLog:
         used = self._used(operation, scope)
         given: Mapping[str, str] = scope.get("path_params", {})
         team, alert = given.get("team"), given.get("id")
+        # Also of who was denied, which shows nothing: whom they asked for.
+        relation = {alert.lower()} if alert and "/relations/{id}" in route and is_uuid(alert) else set[str]()
+        person = {ref} if (ref := given.get("ref", "")) and _REF.fullmatch(ref) else set[str]()
         return Record(
             at=system_now(),
             event=_event(scope["method"], operation, used, csv=csv, stream=stream),
@@ -109,8 +113,8 @@ class AccessLog:
             team=team if team and _TEAM.fullmatch(team) else None,
             alert=alert if alert and "/alerts/{id}" in route and is_uuid(alert) else None,
             filters=tuple(sorted(used)),
-            relations=frozenset(seen.relations),
-            persons=frozenset(seen.persons),
+            relations=frozenset(seen.relations | relation),
+            persons=frozenset(seen.persons | person),
             outcome=_outcome(status),
             status=status,
             items=seen.items,

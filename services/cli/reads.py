@@ -40,7 +40,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "account disable": "a name that was given",
     "send": "verdicts on what was given", "import csv": "what was given", "import ics": "what was given",
     "schema": "a document of the program", "clock advance": "an instant",
-    "backup": "counts; the copy is as locked as the book", "restore": "counts",
+    "backup": ITSELF, "restore": "counts",
     "mail list": "stored values: references", "mail retry": "counts",
     "up": "an address", "serve": "nothing", "migrate": "nothing",
 }  # fmt: skip
@@ -57,6 +57,7 @@ def os_user() -> str:
 def log_reading(
     settings: Settings, operation: str, *, event: Event = "command", action: Action = "R",
     relations: Iterable[str] = (), persons: Iterable[str] = (), items: int | None = None,
+    everybody: bool = False,
 ) -> None:  # fmt: skip
     """One record of what this command is about to show; durable when it returns. Not inside a running loop.
 
@@ -64,7 +65,14 @@ def log_reading(
     """
     asyncio.run(
         logged_reading(
-            settings, operation, event=event, action=action, relations=relations, persons=persons, items=items
+            settings,
+            operation,
+            event=event,
+            action=action,
+            relations=relations,
+            persons=persons,
+            items=items,
+            everybody=everybody,
         )
     )
 
@@ -72,11 +80,13 @@ def log_reading(
 async def logged_reading(
     settings: Settings, operation: str, *, event: Event = "command", action: Action = "R",
     relations: Iterable[str] = (), persons: Iterable[str] = (), items: int | None = None,
+    everybody: bool = False,
 ) -> None:  # fmt: skip
     """`log_reading`, inside a loop."""
     record = Record(
         at=system_now(), event=event, action=action, kind="command_line", actor=os_user(), operation=operation,
         outcome="granted", relations=frozenset(relations), persons=frozenset(persons), items=items,
+        everybody=everybody,
         address=socket.gethostname(), client="command_line",
     )  # fmt: skip
     try:

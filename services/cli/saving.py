@@ -16,6 +16,7 @@ from services.cli.console import note, print_fields, print_json
 from services.cli.instance import find
 from services.cli.operating import progress_bar
 from services.cli.options import DataDir, Json
+from services.cli.reads import logged_reading
 from services.embedded import credentials
 from services.embedded.credentials import Credentials, internal_of
 
@@ -38,8 +39,6 @@ def backup(
 
     settings = find(data_dir).settings
     own = credentials.read(settings.credentials_path)
-    if keys is not None:
-        _new_keys(keys, directory, own if not settings.database_url else None)
     lookup = internal_of(own).lookup_key if own is not None and own.internal and settings.lookup_key is None else None
 
     with _bar() as bar:
@@ -50,6 +49,10 @@ def backup(
 
         async def run() -> Manifest:
             async with database(settings) as url:
+                if keys is not None:  # with them whoever has the copy can read all of it
+                    there = settings.model_copy(update={"database_url": url})
+                    await logged_reading(there, "backup", event="export", everybody=True)
+                    _new_keys(keys, directory, own if not settings.database_url else None)
                 return await write(
                     url, lookup_key=bytes.fromhex(lookup) if lookup else settings.lookup_key_bytes,
                     institution=settings.institution, checkpoints=settings.checkpoints_path,

@@ -119,6 +119,7 @@ async def tells_denials_and_failures(book: Book, conn: Connection, token: str) -
         assert (await book.get(path, token=asker)).status_code == status
         one = await only(conn, at)
         assert (one["result"]["outcome"], one["result"]["status"], one["who"]["kind"]) == (outcome, status, kind)
+        assert one["what"].get("relations") == ([MINE] if MINE in path else None), "also of who has no right to ask"
     at = await newest(conn)
     assert (await book.get(f"/v1/relations/{MINE}", token="rb_nobody")).status_code == 401
     assert (await book.client.get("/")).status_code == 200

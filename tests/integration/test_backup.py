@@ -92,6 +92,10 @@ async def test_there_and_back(directory: Path) -> None:
             if file.is_file():
                 assert file.stat().st_mode & 0o077 == 0
                 assert not any(str(s).encode() in file.read_bytes() for s in secrets.values() if len(str(s)) > 10)
+        [read] = [
+            a for a in json.loads(await book.run("accesses", "list", "--json"))["items"] if a["operation"] == "backup"
+        ]
+        assert (read["event"], read["kind"]) == ("export", "command_line")
         assert "niet leeg" in await refused(book, "backup", str(copy))
         assert "niet in de map" in await refused(book, "backup", str(directory / "x"), "--keys", str(directory / "x/k"))
         assert "bestaat al" in await refused(book, "backup", str(directory / "x"), "--keys", str(keys))
