@@ -85,7 +85,8 @@ def fold_agreement(rows: Rows, event: Recorded) -> None:
         row.update(ended_on=on, end_reason=data.get("reason"))
     until: str | None = facts.get("until")
     frame: list[Any] = facts.get("frame", [])
-    for renewal in row["renewals"]:
+    # A renewal from before the signing is overtaken by it, as for the alert that the agreement ends.
+    for renewal in (r for r in row["renewals"] if r["stamp"] > facts.get("signed", [])):
         until, frame = renewal["until"], renewal.get("frame", frame)
     row.update(until_on=day(until), frame=frame, hidden=row["hidden"] | restriction(event))
     rows.put("agreement", {**row, "positions": sorted([*row["positions"], event.position]), "facts": facts})

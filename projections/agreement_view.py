@@ -120,6 +120,6 @@ def fact_key(event: Recorded) -> str:
 
 
 PROJECTION: Final = Projection(
-    name="agreement_view", version=2, metadata=metadata, needs=needs, evolve=evolve,
+    name="agreement_view", version=3, metadata=metadata, needs=needs, evolve=evolve,
     kinds=HEAD_KINDS | AGREEMENT_KINDS | PROGRAMME_KINDS,
 )  # fmt: skip

@@ -30,6 +30,9 @@ def fold_plan(rows: Rows, event: Recorded, relation: Row) -> None:
                 row.update(approved_on=on)
             case _:
                 row.update(superseded_on=on, superseded_by=data.get("by"))
+    # Approved anew: what took its place before that does so no longer.
+    if facts.get("plan.approved", []) > facts.get("plan.superseded", []):
+        row.update(superseded_on=None, superseded_by=None)
     rows.put("plan", {**row, "facts": facts})
     if event.kind == "plan.question_answered":
         _answer(rows, event)

@@ -163,7 +163,7 @@ FAMILIES: Final[Mapping[str, Sequence[st.SearchStrategy[tuple[str, dict[str, Any
 _FIRST: Final[Sequence[Told]] = (
     ("team.formed", ORGANISATION, {"team": "1", "name": "T", "occurred_on": "2025-01-01"}),
     ("satisfaction.instrument_defined", ORGANISATION, {
-        **golden("satisfaction.instrument_defined")["data"], "instrument": "nps", "wording_version": 1,
+        **golden("satisfaction.instrument_defined")["data"], "instrument": "nps", "wording_version": 1, "min_n": 2,
         "occurred_on": "2024-01-01",
     }),
     *(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import pytest
@@ -17,15 +18,21 @@ from hypothesis import strategies as st
 
 from events.catalog import TYPES
 from events.recorded import Recorded, instant
+from projections.chain_present import matrix_of
+from projections.kin import KIN_KINDS
 from projections.layers import pair_bit
 from projections.registry import PROJECTIONS
+from projections.relation_present import present
 from projections.rows import MemoryRows, fold
+from projections.satisfaction_present import present_satisfaction
+from tests import naive, naive_relation
 from tests.every_family import FAMILIES, histories
 from tests.given import numbered
 from tests.naive import Facts, collected, contacts, counting, day, latest, local, pairs, relations, timeline
 from tests.naive_duties import RULES, as_duty, duties, opens_at
 from tests.property.test_rows_split import fold_in_batches
 
+NOW: Final = datetime(2026, 6, 30, 10, tzinfo=UTC)
 _SLOW: Final = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 
@@ -80,6 +87,32 @@ def relation_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
         facts, "schedule.line_set", lambda d: (d["line"],), lambda e: (e.data["our_layer"], e.data["starts_on"])
     )
     assert {k: (a, str(b)) for k, (a, b) in known(of(rows, "line", "our_layer", "starts_on")).items()} == lines
+    columns = ("started_on", "horizon_on", "approved_on", "superseded_on", "superseded_by")
+    assert of(rows, "plan", *columns) == naive_relation.plans(events)
+    columns = ("plan", "owner", "due_on", "state", "deferred_on", "ended_on")
+    assert known(of(rows, "action", *columns)) == naive_relation.actions(events)
+    assert known(of(rows, "commitment", "by", "due_on", "state")) == naive_relation.commitments(events)
+    columns = ("layer", "function", "present", "departed_on")
+    assert of(rows, "counterpart", *columns) == naive_relation.counterparts(events)
+    assert of(rows, "link", "coverage") == latest(
+        facts, "matrix.link_assessed", lambda d: (d["ours"], d["theirs"]), lambda e: e.data["coverage"]
+    )
+    assert of(rows, "measured", "revenue_cents") == latest(
+        facts, "knowledge.position_measured", lambda d: (d["year"],), lambda e: e.data["revenue_cents"]
+    )
+    assert sorted(of(rows, "answer_version", "position").values()) == sorted(
+        e.position for e in facts if e.kind == "plan.question_answered"
+    )
+    until = latest(
+        facts, ("agreement.signed", "agreement.renewed"), lambda d: (d["agreement"],), lambda e: e.data["until"]
+    )
+    assert {k: str(v) for k, v in known(of(rows, "agreement", "until_on")).items()} == until
+    if not any(e.kind in KIN_KINDS for e in facts):  # else they are shown as one
+        for relation in naive.RELATIONS:
+            shown = present(rows, relation, NOW)
+            held_on = [local(d["occurred_at"]) for (r, _), d in seen.items() if r == relation]
+            assert shown is not None
+            assert shown["contacts_12m"] == sum(date(2025, 6, 30) < on <= date(2026, 6, 30) for on in held_on)
 
 
 def team_timeline(rows: MemoryRows, events: Sequence[Recorded]) -> None:
@@ -164,9 +197,8 @@ def agreement_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
     def key(data: dict[str, Any]) -> tuple[Any, ...]:
         return (data["agreement"],)
 
-    signed = latest(facts, "agreement.signed", key, lambda e: e.data["until"])
-    renewed = latest(facts, "agreement.renewed", key, lambda e: e.data["until"])
-    assert {k: str(v) for k, v in known(of(rows, "agreement", "until_on")).items()} == {**signed, **renewed}
+    until = latest(facts, ("agreement.signed", "agreement.renewed"), key, lambda e: e.data["until"])
+    assert {k: str(v) for k, v in known(of(rows, "agreement", "until_on")).items()} == until
     assert known(of(rows, "agreement", "ended_on")) == latest(facts, "agreement.ended", key, day)
     rag = latest(facts, "programme.progress_reported", lambda d: (d["programme"],), lambda e: e.data["rag"])
     assert known(of(rows, "programme", "rag")) == rag
@@ -205,6 +237,20 @@ def chain_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
     )
     shares = latest(facts, "chain.sharing_key_agreed", lambda d: (d["chain"],), lambda e: e.data["shares"])
     assert {k: v for k, v in of(rows, "chain", "sharing_key").items() if v} == shares
+    assert of(rows, "baseline", "cents") == latest(
+        facts, "chain.baseline_agreed", lambda d: (d["chain"], d["indicator"], d["period"]), lambda e: e.data["cents"]
+    )
+    found: dict[tuple[str, str, str | None], tuple[int, int, int, int]] = {}
+    for relation in naive.RELATIONS:
+        chain = [row for key, row in rows.tables["chain"].items() if key[0] == relation]
+        tables = [
+            [row for key, row in rows.tables[name].items() if key[0] == relation]
+            for name in ("flow", "saving", "partner")
+        ]  # fmt: skip
+        for cell in matrix_of(*tables) if chain else ():
+            cents = (cell["invested_cents"], cell["returned_cents"], cell["shared_cents"], cell["net_cents"])
+            found[relation, cell["organisation"], cell["financing_system"]] = cents
+    assert found == naive_relation.pockets(events)
 
 
 def satisfaction_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
@@ -224,6 +270,13 @@ def satisfaction_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
     ):
         told = latest(facts, f"satisfaction.{kind}", lambda d: tuple(d[n] for n in key), lambda e: e.position)  # noqa: B023
         assert of(rows, table, "position") == {k[1:]: v for k, v in told.items()}
+    figures: dict[str, Any] = {}
+    for relation in naive.RELATIONS:
+        shown = present_satisfaction(rows, relation, NOW)
+        for one in () if shown is None else shown["figures"]:
+            quarters = [(q["quarter"], q["n"], q["mean"], q["nps"], q["low_share"]) for q in one["trend"]]
+            figures[relation] = (one["n"], one["mean"], one["nps"], one["low_share"]), quarters
+    assert figures == naive_relation.figures(events)
 
 
 def workflows(rows: MemoryRows, events: Sequence[Recorded]) -> None:

@@ -75,6 +75,12 @@ def test_a_renewal_that_arrives_before_the_signing_counts_too() -> None:
     assert see(book)["agreements"][0]["until"] == "2027-12-31"
 
 
+def test_a_renewal_from_before_the_signing_moves_nothing() -> None:
+    book = signed()
+    book.tell("agreement.renewed", {"agreement": "a-1", "until": "2030-12-31", "occurred_on": "2025-11-01"})
+    assert see(book)["agreements"][0]["until"] == "2026-12-31"
+
+
 def test_an_ended_agreement_keeps_its_reason() -> None:
     book = signed()
     book.tell("agreement.ended", {"agreement": "a-1", "reason": "enc~1", "occurred_on": "2026-06-01"})

@@ -171,6 +171,14 @@ def test_a_plan_is_drafted_approved_and_superseded_by_another(book: Book) -> Non
     assert see(book)["plan"]["plan"] == "2025"  # the only one that nothing replaced
 
 
+@pytest.mark.parametrize(("anew", "state"), [("2026-03-02", "approved"), ("2026-02-27", "superseded")])
+def test_a_plan_that_is_approved_anew_after_it_was_superseded_stands(book: Book, anew: str, state: str) -> None:
+    for on in ("2026-02-01", anew):
+        book.tell("plan.approved", {"plan": "2026", "occurred_on": on})
+    book.tell("plan.superseded", {"plan": "2026", "by": "2027", "occurred_on": "2026-03-01"})
+    assert see(book)["plan"]["state"] == state
+
+
 def test_actions_are_completed_deferred_and_dropped(book: Book) -> None:
     for action in ("a-1", "a-2", "a-3"):
         data = {"plan": "2026", "action": action, "what": "enc~1", "owner": "ref~1", "due_on": "2026-04-01"}
