@@ -136,7 +136,7 @@ def _moments(row: Row, rule: Rule, since: datetime, terms: Terms) -> list[dateti
     due, opened = row["wanted"], row["open"]
     if due is not None and due["done"] is None:
         days.update(date.fromisoformat(due[name]) for name in ("from_on", "until_on") if due[name] is not None)
-    if opened is not None and not opened["silent"]:
+    if opened is not None:
         base = _counted_from(opened)
         days.update(terms.calendar.add_working_days(base, step) for step in rule.steps(terms.thresholds))
         if opened["snoozed_until"] is not None:
@@ -152,15 +152,17 @@ def _due(wanted: Mapping[str, Any] | None, today: date) -> Mapping[str, Any] | N
 
 
 def _counted_from(opened: Mapping[str, Any]) -> date:
-    """Escalation counts from the last day in time, and from when people were told when that is later."""
-    return max(date.fromisoformat(opened["last_ok_on"]), date.fromisoformat(opened["opened_on"]))
+    """Escalation counts from the last day in time, and from when people were told when that is later. Of what was
+    opened silently nobody was told: it climbs at once to where it is by now, as contact alerts do."""
+    last_ok = date.fromisoformat(opened["last_ok_on"])
+    return last_ok if opened["silent"] else max(last_ok, date.fromisoformat(opened["opened_on"]))
 
 
 def _level(opened: Mapping[str, Any], rule: Rule, tier: str | None, today: date, terms: Terms) -> int:
-    """The step that it should be at. The last of several steps is the board's, of A relations only. What was opened
-    silently, about the past, or is put off, does not climb."""
+    """The step that it should be at. The last of several steps is the board's, of A relations only. What is put off
+    does not climb."""
     level: int = opened["level"]
-    if opened["silent"] or (opened["snoozed_until"] is not None and str(today) < opened["snoozed_until"]):
+    if opened["snoozed_until"] is not None and str(today) < opened["snoozed_until"]:
         return level
     steps = rule.steps(terms.thresholds)
     if len(steps) > 1 and tier != "A":

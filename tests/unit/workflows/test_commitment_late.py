@@ -53,13 +53,26 @@ def test_kept_in_time_it_raises_nothing() -> None:
     assert trial.rows.tables["duty"] == {}
 
 
-def test_an_import_of_the_past_tells_nobody_and_does_not_climb() -> None:
+def test_an_import_of_the_past_is_raised_silently_and_climbs_at_once_to_where_it_is() -> None:
     trial = Trial()
     trial.now = trial.now.replace(year=2027)
     _made(trial, "2026-04-01", on="2026-01-10")
+    raised, climbed = trial.tick()
+    assert raised.data["silent"] is True
+    assert climbed.kind == "alert.escalated"
+    assert climbed.data == {"alert": raised.data["alert"], "level": 1, "occurred_on": "2027-01-01"}
+    assert trial.tick("2027-06-01") == []
+
+
+def test_learned_a_day_late_it_climbs_from_the_day_on_which_it_was_due() -> None:
+    trial = Trial()
+    _made(trial, "2026-04-01", on="2026-04-03")
     (raised,) = trial.tick()
     assert raised.data["silent"] is True
-    assert trial.tick("2027-06-01") == []
+    # The fifth working day after the 1st: 2, 3, 7, 8 and 9 April, the 6th is Easter Monday.
+    assert trial.tick("2026-04-08") == []
+    assert told(trial.tick("2026-04-09")) == [("alert.escalated", "1")]
+    assert trial.tick("2026-06-01") == []
 
 
 def test_the_owner_of_the_relation_is_asked_then_the_lead_then_for_tier_a_the_board() -> None:

@@ -25,8 +25,11 @@ def test_what_a_new_threshold_asks_for_besides_is_raised_silently() -> None:
     assert [(e.data["about"], e.data["silent"]) for e in events if e.kind == "alert.raised"] == [
         ("agreement:far", True)
     ]  # fmt: skip
-    # Nobody is asked again by steps either; what becomes due from here on is told as ever.
-    assert not [e for e in trial.tick("2026-05-01") if e.kind == "alert.escalated" and e.data["level"] > 2]
+    # It stands at once on the step that it would have reached by now.
+    far = next(e.data["alert"] for e in events if e.kind == "alert.raised")
+    assert [e.data["level"] for e in events if e.kind == "alert.escalated" and e.data["alert"] == far] == [1]
+    # What becomes due from here on is told as ever.
+    trial.tick("2026-05-01")
     _signed(trial, "later", "2026-11-15")
     (raised,) = [e for e in trial.tick("2026-05-15") if e.kind == "alert.raised"]
     assert (raised.data["about"], raised.data["silent"]) == ("agreement:later", False)
