@@ -92,6 +92,10 @@ def _messages() -> Json:
         "live": _message(
             "Something new", "Position, relation and type.", {"$ref": "#/components/schemas/Live"}, "application/json"
         ),
+        "digest": _message(
+            "A digest was made", "For whom, for which working day, and the events in it.",
+            {"$ref": "#/components/schemas/Digest"}, "application/json",
+        ),
         "status": _message(
             "How the book is", "A short status, every 5 seconds from each api.",
             {"$ref": "#/components/schemas/Status"}, "application/json",
@@ -155,7 +159,10 @@ def _channels() -> Json:
         "liveTeam": _channel(
             "live.team.{team}", "News on a team's timeline.", ["live"], {"team": {"description": "The team's id."}}
         ),
-        "liveAlerts": _channel("live.alerts", "What interrupts: alerts about A relations, and escalations.", ["live"]),
+        "liveAlerts": _channel(
+            "live.alerts", "What interrupts (alerts and loops of A relations, and escalations), and each digest that "
+            "was made: one a recipient a working day.", ["live", "digest"],
+        ),
         "liveOps": _channel("live.ops", "How the book is, again and again.", ["status"]),
         "checkpoints": _channel("live.checkpoints", "Signed checkpoints of the book; keep some.", ["checkpoint"]),
         "health": _channel(
@@ -184,7 +191,7 @@ def _operations() -> Json:
         "publish": _operation("send", "stream", "Makes an accepted event known to all."),
         "announceRelation": _operation("send", "liveRelation", "Tells dashboards that a relation changed."),
         "announceTeam": _operation("send", "liveTeam", "Tells dashboards that a relation of the team changed."),
-        "announceAlert": _operation("send", "liveAlerts", "Tells dashboards that an alert changed."),
+        "announceAlert": _operation("send", "liveAlerts", "Tells what interrupts, and which digests were made."),
         "announceCheckpoint": _operation("send", "checkpoints", "Tells what the notary signed."),
         "announceOps": _operation("send", "liveOps", "Tells operations how the book is."),
         "health": _operation("receive", "health", "Tells whether a service takes work.", "healthReply"),

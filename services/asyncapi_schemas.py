@@ -20,7 +20,7 @@ def schemas() -> Json:
     """By name under `components/schemas`; a type as it is in the stream has `.stored` behind its name."""
     found: Json = {
         "Event": _envelope(stored=False), "StoredEvent": _envelope(stored=True), "Verdict": _verdict(),
-        "Problem": _problem(), "Live": _live(), "Status": _status(), "Health": _health(),
+        "Problem": _problem(), "Live": _live(), "Digest": _digest(), "Status": _status(), "Health": _health(),
         "StreamHeaders": _stream_headers(),
     }  # fmt: skip
     for name in TYPES:
@@ -157,6 +157,29 @@ def _live() -> Json:
             "type": {"type": "string"},
         },
     }
+
+
+def _digest() -> Json:
+    position: Json = {"type": "integer", "minimum": 1}
+    return {
+        "type": "object",
+        "description": "A digest was made for a recipient. A restart may tell it again, under the same `id`. May be "
+        "missed, never relied upon: the outbox has it.",
+        "properties": {
+            "type": {"const": "digest"},
+            "id": {"type": "string", "description": "Of this digest, for ever; also in the Message-ID of its mail."},
+            "recipient": {"type": "string", "description": "An opaque reference of an employee, or `board`."},
+            "on": {"type": "string", "format": "date", "description": "The working day that it is for."},
+            "count": {"type": "integer", "minimum": 1, "description": "How many events are in it."},
+            "positions": {
+                "type": "array", "items": position, "maxItems": 1000,
+                "description": "Of the events in it that raised, reopened, opened or escalated something, ascending; "
+                "of more than 1,000 the first.",
+            },
+        },
+        "required": ["type", "id", "recipient", "on", "count", "positions"],
+        "additionalProperties": False,
+    }  # fmt: skip
 
 
 def _status() -> Json:

@@ -1,7 +1,7 @@
-"""What people were told (schema `effect`): a notice for each transition of an alert, and the mails made of them.
+"""What people were told (schema `effect`): a notice for each transition of an alert or loop, and the mails of them.
 
-A notice is keyed by its cause (alert, transition, position of the event): rebuilds, replicas and repeated ticks find it
-there already. It says what was told, not to whom: whose an alert is, is asked when the mail is made.
+A notice is keyed by its cause (alert or loop, transition, position of the event): rebuilds, replicas and repeated ticks
+find it there already. It says what was told, not to whom: whose it is, is asked when the mail is made.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ metadata = MetaData(schema="effect")
 
 _instant = DateTime(timezone=True)
 
-# How far the alerts' events were looked at.
+# How far the events of alerts, and of loops, were looked at.
 progress = Table(
     "progress",
     metadata,
@@ -31,16 +31,18 @@ mail = Table(
     Column("next_at", _instant, nullable=False, comment="not to be tried before"),
     Column("sent_at", _instant),
     Column("error", Text, comment="why it was not sent: a kind of error, no data"),
+    Column("announced", Boolean, nullable=False, comment="live.alerts was told that it was made"),
 )
 
 notice = Table(
     "notice",
     metadata,
-    Column("cause", Text, primary_key=True, comment="<alert>:<transition>:<position>"),
+    Column("cause", Text, primary_key=True, comment="<alert or loop>:<transition>:<position>"),
     Column("position", BigInteger, nullable=False),
     Column("relation", Text, nullable=False),
-    Column("alert", Text, nullable=False),
-    Column("transition", Text, nullable=False, comment="raised, reopened or escalated"),
+    Column("what", Text, nullable=False, comment="alert or loop"),
+    Column("alert", Text, nullable=False, comment="id of the alert or loop"),
+    Column("transition", Text, nullable=False, comment="raised, reopened, opened or escalated"),
     Column("level", Integer, nullable=False),
     Column("interrupts", Boolean, nullable=False, comment="told at once on live.alerts"),
     Column("noted_at", _instant, nullable=False),

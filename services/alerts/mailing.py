@@ -19,15 +19,17 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events.errors import SetupError
+from events.errors import NotYetThere, SetupError
 from events.privacy import Privacy
 from projections.alert_line import RULE as CONTACT_OVERDUE
 from projections.alert_queries import show_alert
 from projections.rule_names import alert_name
 from projections.title_words import word
+from projections.workflows import low_score
+from projections.workflows.loop_queries import find_loop
 from projections.working_calendar import WorkingCalendar
+from services.alerts.digests import BOARD, mail_name
 from services.alerts.effects import mail, notice
-from services.alerts.notices import BOARD
 from services.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -110,7 +112,7 @@ class Mailer:
                 error = "no address"
             else:
                 await self._send(message)
-        except (aiosmtplib.SMTPException, OSError, TimeoutError) as failed:
+        except (aiosmtplib.SMTPException, OSError, TimeoutError, NotYetThere) as failed:
             error = type(failed).__name__
         if error is None:
             await conn.execute(here.values(state="sent", sent_at=func.now(), error=None))
@@ -125,18 +127,23 @@ class Mailer:
         to = self._addresses.of(who if who == BOARD else str(await self._privacy.reveal(conn, who)))
         if not to:
             return None
-        causes = select(notice.c.alert, notice.c.transition).where(notice.c.mail_id == row["mail_id"])
+        causes = select(notice.c.what, notice.c.alert, notice.c.transition).where(notice.c.mail_id == row["mail_id"])
         told = (await conn.execute(causes.order_by(notice.c.position))).all()
         lines: list[str] = []
-        for alert_id, transition in told:
-            alert = await show_alert(conn, alert_id, now, calendar=self._calendar)
+        for what, id_, transition in told:
+            if what == "loop":
+                loop = await find_loop(conn, id_, now, calendar=self._calendar)
+                if loop is not None:
+                    lines.append(loop_line(loop.shown, transition))
+                continue
+            alert = await show_alert(conn, id_, now, calendar=self._calendar)
             if alert is not None:
                 lines.append(mail_line(await self._privacy.reveal(conn, alert), transition))
         message = EmailMessage()
         message["From"], message["To"] = self._sender, ", ".join(to)
         message["Subject"] = f"Relatieboek: {len(lines)} {'signaal' if len(lines) == 1 else 'signalen'} voor u"
         domain = self._sender.rsplit("@", 1)[-1].rstrip(">")
-        message["Message-ID"] = f"<mail-{row['mail_id']}-{row['for_on']}@{domain}>"
+        message["Message-ID"] = f"<{mail_name(row['mail_id'], row['for_on'])}@{domain}>"
         message.set_content(_text(lines))
         return message
 
@@ -150,7 +157,7 @@ def _text(lines: Sequence[str]) -> str:
             "",
             *lines,
             "",
-            "Is er al contact geweest? Leg het dan vast. Dan verdwijnt het signaal vanzelf.",
+            "Is er al contact geweest, of is er al gereageerd? Leg het dan vast. Dan verdwijnt het signaal vanzelf.",
             "In Relatieboek ziet u waarom u dit signaal krijgt. U kunt het daar ook uitstellen.",
             "",
         ]
@@ -160,7 +167,6 @@ def _text(lines: Sequence[str]) -> str:
 def mail_line(alert: Mapping[str, Any], transition: str) -> str:
     """One alert as it stands in a mail, its personal values revealed."""
     days = alert["working_days_overdue"]
-    late = f"{days} {'werkdag' if days == 1 else 'werkdagen'} te laat"
     name = alert["relation_name"] or alert["relation"]
     if alert["rule"] == CONTACT_OVERDUE and alert["our_layer"] is not None:
         our, their = word(alert["our_layer"], "nl"), word(alert["their_layer"], "nl")
@@ -168,5 +174,19 @@ def mail_line(alert: Mapping[str, Any], transition: str) -> str:
     else:
         what = alert_name(alert["rule"], alert["about"], "nl")
     begin = {"escalated": "Doorgezet", "reopened": "Opnieuw open"}.get(transition, "Nieuw")
-    due = f"Dit moest op {alert['due_on']}" + (f" en is {late}." if days else ".")
+    due = f"Dit moest op {alert['due_on']}" + (f" en is {_late(days)}." if days else ".")
     return f"- {begin}: {name}, {what}. {due}"
+
+
+def loop_line(loop: Mapping[str, Any], transition: str) -> str:
+    """One loop as it stands in a mail: neither the score nor who gave it, also when it was not anonymous."""
+    days = loop["working_days_late"]
+    name = loop["relation_name"] or loop["relation"]
+    begin = "Doorgezet" if transition == "escalated" else "Nieuw"
+    on = loop["due_on"]
+    due = f"Dit moest op {on} en is {_late(days)}." if days else f"Dit moet op {on} klaar zijn."
+    return f"- {begin}: {name}, {alert_name(low_score.NAME, None, 'nl')}. {due}"
+
+
+def _late(days: int) -> str:
+    return f"{days} {'werkdag' if days == 1 else 'werkdagen'} te laat"

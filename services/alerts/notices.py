@@ -1,38 +1,49 @@
-"""From alert events to notices, and from notices to one mail a working day for each recipient.
+"""From the events of alerts and loops to notices: what people are to be told, once for each transition.
 
-Silent alerts make no notice, nor does an escalation that only catches up with the day on which an alert was silently
-raised: an import or a rebuild tells nobody about the past. Only A relations and escalations interrupt; everything else
-waits for the digest.
+Silent alerts and loops make no notice, nor does an escalation that only catches up, with the day on which they were
+silently raised or with a change of the rules: an import or a rebuild tells nobody about the past. Only A relations and
+escalations interrupt; everything else waits for the digest (`digests`).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from datetime import date, datetime
+from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import Table, func, select, update
+from sqlalchemy import literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events.recorded import AMSTERDAM, TYPE_PREFIX, Recorded, decode, local_date
+from events.errors import NotYetThere
+from events.recorded import TYPE_PREFIX, Recorded, decode, local_date
 from events.tables import entry
-from projections.alert_select import load_institution, owner_of, team_lead_of
-from projections.institution import BOARD_TIER, TEAM_LEAD_LEVEL
-from projections.store import Live
-from projections.working_calendar import WorkingCalendar
-from services.alerts.effects import mail, notice, progress
+from projections.alert_line import RULE as CONTACT_OVERDUE
+from projections.institution import BOARD_TIER
+from projections.rows import Projection
+from projections.store import Live, last_switch, live
+from projections.workflows import low_score
+from projections.workflows.projection import PROJECTION as WORKFLOWS
+from services.alerts.effects import notice, progress
 
-BOARD: Final = "board"
-_NAME: Final = "notices"
-_KINDS: Final = ("alert.raised", "alert.reopened", "alert.escalated")
-_TYPES: Final = tuple(f"{TYPE_PREFIX}{kind}.v1" for kind in _KINDS)
+What = Literal["alert", "loop"]
+
+# How far the events were looked at stands under these names.
+_NAMES: Final[Mapping[What, str]] = {"alert": "notices", "loop": "loops"}
+_TRANSITIONS: Final[Mapping[What, tuple[str, ...]]] = {
+    "alert": ("raised", "reopened", "escalated"), "loop": ("opened", "escalated"),
+}  # fmt: skip
 # Positions looked at in one go: bounded, whatever the book holds.
 MOST_POSITIONS: Final = 20_000
-MOST_NOTICES: Final = 20_000
-# What could be told to nobody for so long is not told any more.
-_OLD: Final = timedelta(days=30)
+
+
+class Builds(NamedTuple):
+    """The live read models that tell what people are to hear. `workflows`: None while it is being made; its loops are
+    told after that. `switched_on`: the day on which its rules last changed, None when they never did."""
+
+    alerts: Live
+    workflows: Live | None
+    switched_on: date | None
 
 
 class Interruption(NamedTuple):
@@ -43,82 +54,66 @@ class Interruption(NamedTuple):
     type: str
 
 
-async def note(conn: AsyncConnection, build: Live, now: datetime) -> list[Interruption]:
-    """Looks at the alert events that came since the last time, in one transaction; what interrupts of the new ones.
+async def load_builds(conn: AsyncConnection, contact_alerts: Projection) -> Builds:
+    """Raises NotYetThere when the contact alerts are being made."""
+    alerts = await live(conn, contact_alerts)
+    try:
+        workflows = await live(conn, WORKFLOWS)
+    except NotYetThere:
+        workflows = None
+    switch = await last_switch(conn, WORKFLOWS)
+    return Builds(alerts, workflows, None if switch is None else local_date(switch.at))
+
+
+async def note(conn: AsyncConnection, builds: Builds, now: datetime) -> list[Interruption]:
+    """Looks at the events that came since the last time, in one transaction; what interrupts of the new ones, in the
+    order of the book.
 
     A book that is older than this ledger of effects begins at its present end: nobody is told of its past.
     """
-    began = await conn.scalar(select(progress.c.position).where(progress.c.name == _NAME).with_for_update())
+    # Whose a loop is, the contact alerts know: neither may be behind the events that are looked at.
+    loops_to = 0 if builds.workflows is None else min(builds.workflows.position, builds.alerts.position)
+    told = await _look(conn, "alert", builds, builds.alerts.position, now)
+    return sorted(told + await _look(conn, "loop", builds, loops_to, now))
+
+
+async def _look(conn: AsyncConnection, what: What, builds: Builds, known_to: int, now: datetime) -> list[Interruption]:
+    here = progress.c.name == _NAMES[what]
+    began = await conn.scalar(select(progress.c.position).where(here).with_for_update())
     if began is None:
-        first = insert(progress).values(name=_NAME, position=build.position).on_conflict_do_nothing()
+        first = insert(progress).values(name=_NAMES[what], position=builds.alerts.position).on_conflict_do_nothing()
         await conn.execute(first)
         return []
-    upto = min(build.position, began + MOST_POSITIONS)
+    upto = min(known_to, began + MOST_POSITIONS)
     if upto <= began:
         return []
+    types = [f"{TYPE_PREFIX}{what}.{transition}.v1" for transition in _TRANSITIONS[what]]
     query = select(entry.c.payload, entry.c.version).where(
-        entry.c.position > began, entry.c.position <= upto, entry.c.type.in_(_TYPES)
+        entry.c.position > began, entry.c.position <= upto, entry.c.type.in_(types)
     )
     events = [decode(r.payload, r.version) for r in await conn.execute(query.order_by(entry.c.position))]
-    interruptions = await _note(conn, build.tables, events, now)
-    await conn.execute(update(progress).where(progress.c.name == _NAME).values(position=upto))
+    interruptions = await _note(conn, what, builds, events, now)
+    await conn.execute(update(progress).where(here).values(position=upto))
     return interruptions
 
 
-async def make_mails(conn: AsyncConnection, build: Live, now: datetime, calendar: WorkingCalendar, *, hour: int) -> int:
-    """Makes today's mails of what waits, on a working day from `hour` o'clock in Amsterdam on; how many.
-
-    Who has had a mail today gets the next one on the next working day. What was resolved meanwhile is dropped; what is
-    put off, or has nobody to go to, waits.
-    """
-    institution = await load_institution(conn, build.tables, calendar)
-    local = now.astimezone(AMSTERDAM)
-    if local.hour < hour or not institution.calendar.is_working_day(local.date()):
-        return 0
-    today = local.date()
-    by_recipient: dict[str, list[str]] = defaultdict(list)
-    dropped: list[str] = []
-    for row in await _waiting(conn, build.tables, now):
-        if row["state"] != "open" or row["noted_at"] < now - _OLD:
-            dropped.append(row["cause"])
-        elif row["snoozed_until"] is None or row["snoozed_until"] <= today:
-            recipient = _recipient(row)
-            if recipient is not None:
-                by_recipient[recipient].append(row["cause"])
-    if dropped:
-        await conn.execute(update(notice).where(notice.c.cause.in_(dropped)).values(state="dropped"))
-    made = 0
-    for recipient, causes in sorted(by_recipient.items()):
-        new = (
-            insert(mail)
-            .values(recipient=recipient, for_on=today, state="waiting", attempts=0, next_at=func.now())
-            .on_conflict_do_nothing(index_elements=["recipient", "for_on"])
-            .returning(mail.c.mail_id)
-        )
-        mail_id = await conn.scalar(new)
-        if mail_id is not None:
-            mailed = update(notice).where(notice.c.cause.in_(causes)).values(state="mailed", mail_id=mail_id)
-            await conn.execute(mailed)
-            made += 1
-    return made
-
-
 async def _note(
-    conn: AsyncConnection, tables: Mapping[str, Table], events: Sequence[Recorded], now: datetime
+    conn: AsyncConnection, what: What, builds: Builds, events: Sequence[Recorded], now: datetime
 ) -> list[Interruption]:
     if not events:
         return []
-    known = await _alerts(conn, tables, [e.data["alert"] for e in events])
+    known = await _known(conn, what, builds, {e.data[what] for e in events})
     rows: dict[str, dict[str, Any]] = {}
     for event in events:
-        alert = known.get(event.data["alert"])
-        if alert is None or _of_the_past(event, alert):
+        id_ = event.data[what]
+        of = known.get(id_)
+        if of is None or _of_the_past(event, of, builds.switched_on):
             continue
-        transition = event.kind.removeprefix("alert.")
-        rows[f"{event.data['alert']}:{transition}:{event.position}"] = {
-            "position": event.position, "relation": event.relation, "alert": event.data["alert"],
+        transition = event.kind.partition(".")[2]
+        rows[f"{id_}:{transition}:{event.position}"] = {
+            "position": event.position, "relation": event.relation, "what": what, "alert": id_,
             "transition": transition, "level": event.data.get("level", 0), "noted_at": now, "state": "waiting",
-            "interrupts": alert["tier"] == BOARD_TIER or transition == "escalated",
+            "interrupts": of["tier"] == BOARD_TIER or transition == "escalated",
         }  # fmt: skip
     if not rows:
         return []
@@ -126,50 +121,33 @@ async def _note(
     added = await conn.scalars(insert(notice).values(values).on_conflict_do_nothing().returning(notice.c.cause))
     new = [rows[cause] for cause in added if rows[cause]["interrupts"]]
     return [
-        Interruption(row["position"], row["relation"], f"{TYPE_PREFIX}alert.{row['transition']}.v1")
-        for row in sorted(new, key=lambda row: row["position"])
+        Interruption(row["position"], row["relation"], f"{TYPE_PREFIX}{what}.{row['transition']}.v1") for row in new
     ]
 
 
-def _of_the_past(event: Recorded, alert: Mapping[str, Any]) -> bool:
-    if event.kind != "alert.escalated":
+def _of_the_past(event: Recorded, of: Mapping[str, Any], switched_on: date | None) -> bool:
+    if not event.kind.endswith(".escalated"):
         return bool(event.data["silent"])
-    return bool(alert["silent"]) and local_date(event.recorded_at) == local_date(alert["turned_at"])
+    on = local_date(event.recorded_at)
+    # Other rules of the workflows may let what stands silently open climb on the day that they come into force.
+    caught_up_on = {local_date(of["since"]), None if of["rule"] == CONTACT_OVERDUE else switched_on}
+    return bool(of["silent"]) and on in caught_up_on
 
 
-async def _alerts(
-    conn: AsyncConnection, tables: Mapping[str, Table], alerts: Sequence[str]
-) -> dict[str, Mapping[str, Any]]:
-    alert, of, home = tables["alert"], tables["relation"], tables["relation"].alias("home")
+async def _known(conn: AsyncConnection, what: What, builds: Builds, ids: set[str]) -> dict[str, Mapping[str, Any]]:
+    """Of each alert or loop: its rule, whether it was raised silently and since when it is open, and the tier."""
+    of, home = builds.alerts.tables["relation"], builds.alerts.tables["relation"].alias("home")
+    if what == "alert":
+        item = builds.alerts.tables["alert"]
+        id_, rule, since = item.c.alert, item.c.rule, item.c.turned_at
+    else:
+        assert builds.workflows is not None, "no loop's event is looked at without them"
+        item = builds.workflows.tables["loop"]
+        id_, rule, since = item.c.loop, literal(low_score.NAME), item.c.opened_at
     query = (
-        select(alert.c.alert, alert.c.silent, alert.c.turned_at, home.c.tier)
-        .join_from(alert, of, of.c.relation == alert.c.relation)
+        select(id_.label("id"), rule.label("rule"), item.c.silent, since.label("since"), home.c.tier)
+        .join_from(item, of, of.c.relation == item.c.relation)
         .join(home, home.c.relation == of.c.root)
-        .where(alert.c.alert.in_(set(alerts)))
+        .where(id_.in_(ids))
     )
-    return {r["alert"]: dict(r) for r in (await conn.execute(query)).mappings()}
-
-
-async def _waiting(conn: AsyncConnection, tables: Mapping[str, Table], now: datetime) -> list[Mapping[str, Any]]:
-    alert, line, of, home = tables["alert"], tables["line"], tables["relation"], tables["relation"].alias("home")
-    today = local_date(now)
-    owner = owner_of(tables, [func.coalesce(line.c.owner, alert.c.owner)], home, today)
-    query = (
-        select(notice.c.cause, notice.c.level, notice.c.noted_at, alert.c.state, alert.c.snoozed_until)
-        .add_columns(owner.label("owner"), team_lead_of(tables, home, today).label("lead"))
-        .join_from(notice, alert, (alert.c.relation == notice.c.relation) & (alert.c.alert == notice.c.alert))
-        .join(of, of.c.relation == alert.c.relation)
-        .join(home, home.c.relation == of.c.root)
-        .outerjoin(line, (line.c.relation == alert.c.line_relation) & (line.c.line == alert.c.line))
-        .where(notice.c.state == "waiting")
-        .order_by(notice.c.position)
-        .limit(MOST_NOTICES)
-    )
-    return [dict(r) for r in (await conn.execute(query)).mappings()]
-
-
-def _recipient(row: Mapping[str, Any]) -> str | None:
-    """Owner, then the team lead (the owner where there is none), then the board."""
-    if row["level"] > TEAM_LEAD_LEVEL:
-        return BOARD
-    return (row["lead"] or row["owner"]) if row["level"] == TEAM_LEAD_LEVEL else row["owner"]
+    return {r["id"]: dict(r) for r in (await conn.execute(query)).mappings()}

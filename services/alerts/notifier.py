@@ -1,4 +1,4 @@
-"""The notifier's life: look at new alert events, tell what interrupts, make today's mails, send what waits."""
+"""The notifier's life: look at new events of alerts and loops, tell what interrupts, make today's mails, send them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from events.clock import book_now, system_now
 from events.errors import NotYetThere
 from projections.rows import Projection
-from projections.store import live
 from projections.working_calendar import WorkingCalendar
+from services.alerts.digests import make_mails, set_announced, unannounced
 from services.alerts.mailing import Mailer
-from services.alerts.notices import make_mails, note
+from services.alerts.notices import load_builds, note
 from services.ticking.lease import OUTAGES, Lease
 from services.ticking.ticker import Announce
 
@@ -55,15 +55,20 @@ class Notifier:
     async def once(self, conn: AsyncConnection) -> None:
         """One round on the connection that holds the lease, in autocommit."""
         try:
-            build = await live(conn, self._projection)
+            builds = await load_builds(conn, self._projection)
         except NotYetThere:
             return
         now = await book_now(conn)
         async with self._engine.begin() as writing:
-            interruptions = await note(writing, build, now)
-            mails = await make_mails(writing, build, now, self._calendar, hour=self._hour)
+            interruptions = await note(writing, builds, now)
+            mails = await make_mails(writing, builds, now, self._calendar, hour=self._hour)
         for told in interruptions:
             await self._announce(told._asdict())
+        # Noted after it was told: who dies in between tells it again, under the same id.
+        digests = await unannounced(conn)
+        for digest in digests:
+            await self._announce(digest.as_json())
+        await set_announced(conn, digests)
         self._done.labels("interruption").inc(len(interruptions))
         self._done.labels("mail made").inc(mails)
         if self._mailer is not None:

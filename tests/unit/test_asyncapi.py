@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -14,6 +15,7 @@ from referencing import Registry, Resource
 from events.catalog import TYPES
 from events.errors import FieldError
 from events.verdict import Verdict, VerdictName, problem
+from services.alerts.digests import Digest
 from services.asyncapi import document
 from services.settings import SERVICES
 
@@ -92,6 +94,13 @@ def test_every_verdict_fits(name: VerdictName) -> None:
     assert problems_of("verdict", full.as_json()) == []
     assert problems_of("verdict", Verdict("busy", None, None, retry_after_s=1.0).as_json()) == []
     assert problems_of("verdict", {"id": "e1", "source": "s", "verdict": "perhaps"})
+
+
+def test_a_digest_fits() -> None:
+    message = Digest(7, "ref~" + "0" * 32, date(2026, 5, 12), range(1, 2_000)).as_json()
+    assert problems_of("digest", message) == []
+    assert problems_of("digest", {**message, "name": "Jansen"})
+    assert {"live", "digest"} == DOCUMENT["channels"]["liveAlerts"]["messages"].keys()
 
 
 def sent(**data: Any) -> dict[str, Any]:
