@@ -29,12 +29,22 @@ from projections.store import Live, live
 from projections.viewer import EVERYTHING, Viewer
 
 
-async def attention(conn: AsyncConnection, now: datetime, *, viewer: Viewer = EVERYTHING) -> list[dict[str, Any]]:
+async def attention(
+    conn: AsyncConnection,
+    now: datetime,
+    *,
+    tier: str | None = None,
+    team: str | None = None,
+    kind: str | None = None,
+    viewer: Viewer = EVERYTHING,
+) -> list[dict[str, Any]]:
     """Where attention went in the last twelve months, an item a tier (relations without one last, `tier` None).
 
-    {tier, since, until, relations, contacts, minutes, by_kind, by_channel, by_relation_kind, by_layer}: each part is a
-    list of {<name>, contacts, minutes}. `kind` is the activity. `layer` is ours: a contact with people of two layers
-    counts for both, so those may add up to more than the whole. Never per employee.
+    {tier, since, until, position, relations, contacts, minutes, by_kind, by_channel, by_relation_kind, by_layer}: each
+    part is a list of {<name>, contacts, minutes}. `kind` is the activity. `layer` is ours: a contact with people of two
+    layers counts for both, so those may add up to more than the whole. Never per employee. `position`: the sums hold
+    every event of the book up to it. `tier` and `team` narrow to relations of that tier, and to those that the team has
+    now; `kind` to contacts of that activity.
     """
     build = await live(conn, PROJECTION)
     relation, contact = build.tables["relation"], build.tables["contact"]
@@ -42,12 +52,14 @@ async def attention(conn: AsyncConnection, now: datetime, *, viewer: Viewer = EV
     since = year_before(today)
     alias = build.tables["alias"]
     seen = and_(
-        relation.c.name.is_not(None), not_absorbed(build, relation.c.relation), *shared_with(build, None, viewer)
+        relation.c.name.is_not(None), not_absorbed(build, relation.c.relation), *shared_with(build, team, viewer)
     )
+    if tier is not None:
+        seen = and_(seen, relation.c.tier == tier)
     counts = select(relation.c.tier, func.count()).where(seen).group_by(relation.c.tier)
     parts = (relation.c.tier, relation.c.kind, contact.c.activity, contact.c.channel, contact.c.our_layers)
     recent = and_(contact.c.counted, contact.c.held_on > since, contact.c.held_on <= today)
-    if viewer.everything and await sums_are_kept(conn, build.tables[SPENT]):
+    if viewer.everything and team is None and await sums_are_kept(conn, build.tables[SPENT]):
         spent = await spent_by_all(conn, build.tables, since, today)
     else:
         of_members = (
@@ -59,20 +71,25 @@ async def attention(conn: AsyncConnection, now: datetime, *, viewer: Viewer = EV
             .group_by(*parts)
         )
         spent = [(r[:5], r[5], r[6]) for r in (await conn.execute(of_members)).all()]
-    tiers: dict[str | None, _Tally] = {tier: _Tally(n) for tier, n in (await conn.execute(counts)).all()}
-    for (tier, kind, activity, channel, layers), contacts, minutes in spent:
-        tally = tiers[tier]
+    tiers: dict[str | None, _Tally] = {of: _Tally(n) for of, n in (await conn.execute(counts)).all()}
+    for (of, relation_kind, activity, channel, layers), contacts, minutes in spent:
+        if tier not in (None, of) or kind not in (None, activity):
+            continue
+        tally = tiers[of]
         for part, names in (
-            ("total", ("",)), ("kind", (activity,)), ("channel", (channel,)), ("relation_kind", (kind,)),
+            ("total", ("",)), ("kind", (activity,)), ("channel", (channel,)), ("relation_kind", (relation_kind,)),
             ("layer", layers_in(layers)),
         ):  # fmt: skip
             for name in names:
                 tally.add(part, name, contacts, int(minutes))
     ordered = sorted(tiers.items(), key=lambda t: (t[0] is None, t[0] or ""))
     return [
-        {"tier": tier, "since": since.isoformat(), "until": today.isoformat(), **tally.as_json()}
-        for tier, tally in ordered
-    ]
+        {
+            "tier": of, "since": since.isoformat(), "until": today.isoformat(), "position": build.position,
+            **tally.as_json(),
+        }
+        for of, tally in ordered
+    ]  # fmt: skip
 
 
 class _Tally:

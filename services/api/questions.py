@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from events.clock import book_now
 from events.errors import NotFound
+from events.fields import Activity
 from events.identity import is_uuid
 from projections import contact_alerts, relation_view
 from projections.alert_explain import explain
@@ -18,7 +19,7 @@ from projections.layer_gaps import gaps
 from projections.page import MAX_LIMIT
 from projections.relation_queries import attention
 from services.api.answering import json_response, list_response
-from services.api.asking import Asked, HasParts, NoKeys, Paging, Reader, UpTo
+from services.api.asking import Asked, HasParts, Paging, Reader, UpTo
 from services.api.relations import HistoryAsked, history_response
 
 ANSWERED: Final = range(1, 11)
@@ -87,11 +88,22 @@ async def history_of(
     return await history_response(request, parts, viewer, asked.relation, asked, {"question": 3})
 
 
+class AttentionAsked(Asked):
+    team: str | None = Field(None, max_length=100, description="relations that this team has now")
+    tier: str | None = Field(None, max_length=20, description="relations of this tier")
+    kind: Activity | None = Field(None, description="contacts of this kind")
+
+
 @router.get("/6", operation_id="answerQuestion6", dependencies=[_view])
-async def attention_per_tier(request: Request, parts: HasParts, viewer: Reader, _: NoKeys) -> Response:
-    """Where did attention go (kind, minutes, layer) per tier, in the last twelve months? Never per employee."""
+async def attention_per_tier(
+    request: Request, parts: HasParts, viewer: Reader, asked: Annotated[AttentionAsked, Query()]
+) -> Response:
+    """Where did attention go (kind, minutes, layer) per tier, in the last twelve months? Never per employee. An item a
+    tier, so there are no pages; the sums hold every event up to `position`."""
     async with parts.reading() as conn:
-        items = await attention(conn, await book_now(conn), viewer=viewer)
+        items = await attention(
+            conn, await book_now(conn), tier=asked.tier, team=asked.team, kind=asked.kind, viewer=viewer
+        )
     return list_response(request, items, None, {"question": 6})
 
 

@@ -389,6 +389,22 @@ class IncompleteRelation(Shape):
     satisfaction_falling: dict[str, Any] | None = Field(description="instrument, since, before, after, evidence")
 
 
+class Attention(Shape):
+    """What contact with the relations of one tier cost in twelve months. Each part has its name, contacts, minutes."""
+
+    tier: str | None
+    since: date = Field(description="after this day")
+    until: date
+    position: int = Field(description="the sums hold every event of the book up to this one")
+    relations: int
+    contacts: int
+    minutes: int
+    by_kind: list[dict[str, Any]]
+    by_channel: list[dict[str, Any]]
+    by_relation_kind: list[dict[str, Any]]
+    by_layer: list[dict[str, Any]] = Field(description="ours; a contact of two layers counts for both")
+
+
 class TimelineEntry(Shape):
     position: int
     relation: str

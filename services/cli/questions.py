@@ -33,7 +33,7 @@ _PROMISES: Final = (
 )  # fmt: skip
 _ATTENTION: Final = (
     ("tier", "Klasse"), ("relations", "Relaties"), ("contacts", "Contacten"), ("minutes", "Minuten"),
-    ("by_kind", "Naar soort"), ("by_layer", "Naar laag"),
+    ("by_kind", "Naar soort"), ("by_layer", "Naar laag"), ("position", "Tot positie"),
 )  # fmt: skip
 _FIGURES: Final = (
     ("instrument", "Meting"), ("wording_version", "Versie"), ("n", "Aantal"), ("mean", "Gemiddelde"), ("nps", "NPS"),
@@ -85,6 +85,7 @@ def question(
     organisation: Annotated[str | None, typer.Option(help="Vraag 9: us, een UUID of <soort>:<waarde>.")] = None,
     financing_system: Annotated[str | None, typer.Option(help="Vraag 9: alleen dit stelsel, zoals wmo.")] = None,
     period: Annotated[str | None, typer.Option(help="Vraag 9: alleen deze periode, zoals 2026.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Vraag 6: alleen contact van deze soort, zoals offer.")] = None,
     alert: Annotated[str | None, typer.Option(help="Vraag 10: het signaal.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, max=500, help="Hoeveel rijen ten hoogste.")] = None,
     cursor: Cursor = None, json: Json = False, data_dir: DataDir = None,
@@ -99,7 +100,7 @@ def question(
         f"/v1/questions/{number}", relation=relation, team=team, tier=tier, owner=owner, asOf=day_or_moment(as_of),
         knownAt=position_or_moment(known_at), by=by, late=None if late is None else str(late).lower(), state=state,
         rag=rag, endsBefore=ends_before, chain=chain, organisation=organisation, financingSystem=financing_system,
-        period=period, alert=alert, limit=limit, cursor=cursor,
+        period=period, kind=kind, alert=alert, limit=limit, cursor=cursor,
     )  # fmt: skip
     if json:
         print_json(document)

@@ -238,3 +238,24 @@ async def test_attention_goes_by_tier_kind_and_layer(engine: AsyncEngine) -> Non
         {"layer": "board", "contacts": 2, "minutes": 90},
         {"layer": "professional", "contacts": 1, "minutes": 30},
     ]
+    assert {t["position"] for t in tiers} == {len(book.events)}
+
+
+async def test_attention_is_narrowed_to_a_tier_a_team_and_a_kind_of_contact(engine: AsyncEngine) -> None:
+    book = full_book()
+    book.held("c-4", "2026-04-03T10:00:00+02:00", activity="presentation", duration_min=30)
+    book.held("c-1", "2026-04-03T10:00:00+02:00", UTRECHT, duration_min=15)
+    book.held("c-5", "2026-04-04T10:00:00+02:00", DELFT, duration_min=20)
+    await record(engine, book.events)
+
+    async def asked(viewer: Viewer = EVERYTHING, **wanted: Any) -> list[tuple[str | None, int, int, list[str]]]:
+        async with engine.connect() as conn:
+            found = await attention(conn, NOW, viewer=viewer, **wanted)
+        return [(t["tier"], t["relations"], t["minutes"], [k["kind"] for k in t["by_kind"]]) for t in found]
+
+    assert await asked(tier="A") == [("A", 1, 90, ["conversation", "presentation"])]
+    assert await asked(tier="C") == []
+    assert await asked(kind="presentation") == [("A", 1, 30, ["presentation"]), ("B", 1, 0, []), (None, 1, 0, [])]
+    assert await asked(team="wmo") == await asked(viewer=OURS) == await asked(tier="A")
+    assert await asked(team="wmo", tier="B") == await asked(viewer=OURS, tier="B") == []
+    assert await asked(team="wmo", kind="conversation") == [("A", 1, 60, ["conversation"])]
