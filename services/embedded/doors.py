@@ -51,7 +51,7 @@ async def signed_in(
 
 async def open_doors(settings: Settings, departments: Iterable[str]) -> None:
     """Makes inbox, verdict stream and its pull consumer `<department>` for each; idempotent. Raises Unavailable."""
-    seed = settings.operations_nats_seed or settings.nats_seed
+    seed = settings.operations_nats_seed or settings.relay_nats_seed or settings.nats_seed
     async with signed_in(settings.nats_url, seed.get_secret_value() if seed else None, ca=settings.ca) as client:
         stream = Stream(client, replicas=settings.replicas)
         for name in departments:

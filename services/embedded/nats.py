@@ -44,12 +44,13 @@ _MOST_BYTES: Final = 50 * 1024**3
 _SHARE_OF_DISK: Final = 0.8
 _START_S: Final = 120.0
 
-# What nobody but operations may do: take away, rewrite or replace what is in a stream.
+# What no service may do: take away, rewrite or replace what is in a stream, or make one, which could republish into
+# the book. Departments' streams are made by the relay's user.
 _DESTRUCTIVE: Final = [
     f"$JS.API.{call}"
     for call in (
-        "STREAM.DELETE.>", "STREAM.PURGE.>", "STREAM.MSG.DELETE.>", "STREAM.RESTORE.>", "STREAM.UPDATE.RELATIEBOEK",
-        "STREAM.CREATE.RELATIEBOEK", "ACCOUNT.>", "SERVER.>", "META.>", "STREAM.LEADER.>", "STREAM.PEER.>",
+        "STREAM.DELETE.>", "STREAM.PURGE.>", "STREAM.MSG.DELETE.>", "STREAM.RESTORE.>", "STREAM.UPDATE.>",
+        "STREAM.CREATE.>", "ACCOUNT.>", "SERVER.>", "META.>", "STREAM.LEADER.>", "STREAM.PEER.>",
     )
 ]  # fmt: skip
 # Who keeps what comes here can tell later whether the book was rewritten.
@@ -57,21 +58,22 @@ CHECKPOINTS: Final = "live.checkpoints"
 _SERVICE: Final = {
     "publish": {
         "allow": [
-            "submit.>", "inbox.>", "verdicts.>", "live.>", "health.>", "notary.>", "_R_.>", "_INBOX.>",
+            "submit.>", "verdicts.>", "live.>", "health.>", "notary.>", "_R_.>", "_INBOX.>",
             "_INBOX_service.>", "_INBOX_relay.>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>",
         ],
         "deny": ["relatieboek.>", *_DESTRUCTIVE],
     },
     "subscribe": {
         "allow": [
-            "submit.>", "verdicts.>", "live.>", "health.>", "notary.>", "relatieboek.>", "_INBOX.>", "_INBOX_service.>",
+            "submit.>", "verdicts.>", "live.>", "health.>", "notary.>", "_INBOX.>", "_INBOX_service.>",
         ]
     },
 }  # fmt: skip
 _RELAY: Final = {
     "publish": {
         "allow": [
-            "relatieboek.>", "$JS.API.INFO", "$JS.API.STREAM.CREATE.RELATIEBOEK", "$JS.API.STREAM.INFO.RELATIEBOEK",
+            "relatieboek.>", "$JS.API.INFO", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.INFO.*",
+            "$JS.API.CONSUMER.DURABLE.CREATE.*.*",
             "$JS.API.STREAM.MSG.GET.RELATIEBOEK", "$JS.API.DIRECT.GET.RELATIEBOEK", "$JS.API.DIRECT.GET.RELATIEBOEK.>",
             "$JS.API.CONSUMER.CREATE.RELATIEBOEK", "$JS.API.CONSUMER.CREATE.RELATIEBOEK.>",
             "$JS.API.CONSUMER.INFO.RELATIEBOEK.>", "$JS.API.CONSUMER.MSG.NEXT.RELATIEBOEK.>",

@@ -87,7 +87,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
 
     @asynccontextmanager
     async def setup(context: Context) -> AsyncGenerator[None]:
-        # Only this user may publish into the stream, so the relay has a connection of its own.
+        # Only this user may publish into the stream and make streams, so the relay has a connection of its own.
         seed = settings.relay_nats_seed
         untyped: Any = nats  # nats-py's options are keywords without types
         relay_nc: Client = await untyped.connect(
@@ -111,7 +111,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
         desks.append(desk)
         eraser = Eraser(settings, privacy, relay.offer)
         await departments.refresh()
-        inboxes = Inboxes(context, desk, departments, Stream(context.nats, replicas=settings.replicas), waiting)
+        inboxes = Inboxes(context, desk, departments, Stream(relay_nc, replicas=settings.replicas), waiting)
 
         async def open_doors() -> None:
             await _until_ready(context, relay, _before_the_doors(context, relay, privacy, relay_nc, eraser))

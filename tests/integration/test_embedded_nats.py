@@ -160,10 +160,15 @@ async def test_only_the_relay_writes_the_stream_and_no_service_takes_away(
     refusals: list[str] = []
     async with as_relay(settings) as relay, as_service(settings, refusals) as service:
         await Stream(relay).create()
+        await Stream(relay).ensure_department("zorg")
         await relay.jetstream().publish("relatieboek.contact.held.zorg", b"{}")
         for subject in (
             "relatieboek.contact.held.zorg", "$JS.API.STREAM.DELETE.RELATIEBOEK", "$JS.API.STREAM.PURGE.RELATIEBOEK",
             "$JS.API.STREAM.MSG.DELETE.RELATIEBOEK", "$JS.API.STREAM.UPDATE.RELATIEBOEK",
+            # Another stream's settings could republish into the book.
+            "$JS.API.STREAM.CREATE.ELSEWHERE", "$JS.API.STREAM.UPDATE.INBOX_zorg",
+            # JetStream acknowledges what is stored, wherever the message says.
+            "inbox.zorg.x",
         ):  # fmt: skip
             refusals.clear()
             await service.publish(subject, b"{}")
