@@ -43,6 +43,8 @@ DEPARTMENT_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,30}")
 _MOST_BYTES: Final = 50 * 1024**3
 _SHARE_OF_DISK: Final = 0.8
 _START_S: Final = 120.0
+# Of one department: more than any needs, and far from what the server can hold.
+_LIMITS: Final = {"max_connections": 64, "max_subscriptions": 1_000}
 
 # What no service may do: take away, rewrite or replace what is in a stream, or make one, which could republish into
 # the book. Departments' streams are made by the relay's user.
@@ -148,7 +150,9 @@ def accounts(keys: Keys, departments: Mapping[str, str]) -> dict[str, Any]:
             "publish": {"allow": publish},
             "subscribe": {"allow": [f"{inbox_prefix(department)}.>", f"verdicts.{department}", CHECKPOINTS]},
         }
-        every[department] = {"users": [{"nkey": key, "permissions": permissions}], "imports": imports}
+        every[department] = {
+            "limits": _LIMITS, "users": [{"nkey": key, "permissions": permissions}], "imports": imports,
+        }  # fmt: skip
     if departments:
         exports.append({"stream": CHECKPOINTS, "accounts": sorted(departments)})
     users = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,24 @@ async def test_a_reply_address_cannot_write_into_the_book_or_to_another(
         inbox = await service.jetstream().stream_info("INBOX_kwaliteit")
         assert inbox.state.messages == 0
         assert heard.pending_msgs == 0
+
+
+async def test_a_department_has_its_connections_and_subscriptions_and_others_have_theirs(
+    settings: Settings, department: AddDepartment
+) -> None:
+    zorg_, other_ = await department("zorg"), await department("kwaliteit")
+    async with AsyncExitStack() as open_:
+        first = await open_.enter_async_context(as_department(settings, zorg_))
+        for n in range(1_000):
+            await first.subscribe("verdicts.zorg", queue=f"q{n}")
+        await first.flush()
+        await first.subscribe("verdicts.zorg")
+        await until(lambda: first.is_closed)
+        for _ in range(64):
+            await open_.enter_async_context(as_department(settings, zorg_))
+        with pytest.raises((nats.errors.Error, OSError)):
+            await open_.enter_async_context(as_department(settings, zorg_))
+        await open_.enter_async_context(as_department(settings, other_))
 
 
 async def test_only_the_relay_writes_the_stream_and_no_service_takes_away(
