@@ -547,6 +547,17 @@ class PersonEvent(Shape):
     data: dict[str, Any]
 
 
+class AccountHeld(Shape):
+    """An account of the person, to sign in with."""
+
+    name: str
+    roles: list[str]
+    teams: list[str]
+    department: str | None
+    created_at: datetime
+    disabled_at: datetime | None
+
+
 class PersonExport(Shape):
     """Everything that is held about a person (AVG, article 15)."""
 
@@ -557,5 +568,7 @@ class PersonExport(Shape):
     read_models: dict[str, dict[str, list[dict[str, Any]]]] = Field(description="rows with their reference, by table")
     kept: list[dict[str, Any]] = Field(description="parked and rejected events that name them, as sent")
     seen: list[AccessRecord] = Field(description="who was shown them, the newest first")
+    accounts: list[AccountHeld] = Field(description="of theirs in this book; none once erased")
+    looked: list[AccessRecord] = Field(description="what was done with those accounts, the newest first")
     holds: list[dict[str, Any]]
     mails: list[dict[str, Any]]

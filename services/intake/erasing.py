@@ -2,7 +2,7 @@
 
 What the ledger's transaction cannot do at once is done here, in small steps that may break off anywhere: the keys of
 the texts of all events that name the person, what is parked or was rejected and names them, mails that wait for them,
-and the line on the list outside the database (`services.erasures`).
+their account and sessions, and the line on the list outside the database (`services.erasures`).
 """
 
 from __future__ import annotations
@@ -43,6 +43,13 @@ _PARKED: Final = "SELECT arrival AS n, sealed, key FROM ledger.parked WHERE arri
 _REJECTED: Final = """SELECT rejected_id AS n, sealed, key FROM ledger.rejected
                        WHERE rejected_id > $1 AND sealed IS NOT NULL ORDER BY rejected_id LIMIT $2"""
 _UNPARK: Final = "DELETE FROM ledger.parked WHERE arrival = ANY($1::bigint[]) RETURNING department, source, id"
+_END_SESSIONS: Final = """
+DELETE FROM identity.session s USING ledger.person_key k WHERE k.erased_by > 0 AND k.lookup IN
+    (s.employee, (SELECT a.employee FROM identity.account a WHERE a.name = s.account))
+"""
+_CLOSE_ACCOUNTS: Final = """
+DELETE FROM identity.account a USING ledger.person_key k WHERE k.erased_by > 0 AND k.lookup = a.employee
+"""
 _EMPTY: Final = "UPDATE ledger.rejected SET sealed = NULL, key = NULL WHERE rejected_id = ANY($1::bigint[])"
 
 
@@ -69,6 +76,7 @@ class Eraser:
             await self._list(conn)
             while await self._step(conn) is not None:
                 pass
+            await _close_accounts(conn)
             if begun or any(again):
                 log.warning("erasures of before are in force again", of_events=begun, of_list=sum(again))
         finally:
@@ -141,8 +149,9 @@ class Eraser:
         return step
 
     async def _scrub(self, conn: Connection, ref: str) -> None:
-        """What is kept outside the book and names the person: parked, rejected, and mails that wait. What comes after
-        the event is looked at when it is judged, so one look is enough."""
+        """What is kept outside the book and names the person: account, parked, rejected, and mails that wait. What
+        comes after the event is looked at when it is judged, so one look is enough."""
+        await _close_accounts(conn)
         await conn.execute(
             "UPDATE effect.mail SET state = 'failed', error = 'erased' WHERE recipient = $1 AND state = 'waiting'", ref
         )
@@ -171,6 +180,13 @@ class Eraser:
                 if erasing.names(self._privacy, erasing.opened(key, row["sealed"]), lookups):
                     found.append(row["n"])
         return found
+
+
+async def _close_accounts(conn: Connection) -> None:
+    """Deletes the accounts and sessions of everybody who was erased, also those that a backup brought back."""
+    async with conn.transaction():
+        await conn.execute(_END_SESSIONS)
+        await conn.execute(_CLOSE_ACCOUNTS)
 
 
 def erased_event(source: str, ref: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 import orjson
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import erasing
@@ -26,6 +26,7 @@ from projections.registry import PROJECTIONS
 from projections.store import live
 from projections.title_words import word
 from services.access_log.reading import accesses
+from services.identity.tables import account
 from services.privacy.persons import Person, events_naming, holds
 
 OTHER: Final = "andere persoon"
@@ -35,7 +36,8 @@ Json = dict[str, Any]
 async def export(conn: AsyncConnection, privacy: Privacy, person: Person) -> Json:
     """Fields: `person`, `known_at`, `position`, `events` (in the order of the book, texts readable), `read_models`
     (name → table → rows), `kept` (parked and rejected events that name them), `holds`, `mails`,
-    `seen` (the access log: who was shown them, the newest first).
+    `seen` (the access log: who was shown them, the newest first), `accounts` of theirs here, `looked` (the access log:
+    what was done with those accounts, the newest first).
 
     Raises KeyMissing where a key is gone although nobody erased it.
     """
@@ -45,6 +47,7 @@ async def export(conn: AsyncConnection, privacy: Privacy, person: Person) -> Jso
         events.append(_event(event, shown["data"], person.ref))
     await _name_relations(conn, events)
     models = await _read_models(conn, person.ref)
+    accounts = await _accounts(conn, person)
     note_persons([person.ref])
     return {
         "person": {"ref": person.ref, "kind": person.kind, "id": person.id, "erased": person.erased_by is not None},
@@ -53,7 +56,9 @@ async def export(conn: AsyncConnection, privacy: Privacy, person: Person) -> Jso
         "events": events,
         "read_models": await privacy.reveal(conn, _own(models, person.ref)),
         "kept": await _kept(conn, privacy, person),
-        "seen": await _seen(conn, person.ref),
+        "seen": await _accesses(conn, about=[person.ref]),
+        "accounts": accounts,
+        "looked": [record for one in accounts for record in await _accesses(conn, actor=one["name"])],
         "holds": [msgspec.to_builtins(h) for h in await holds(conn, privacy, person.ref, all_=True)],
         "mails": [
             msgspec.to_builtins(dict(r))
@@ -67,11 +72,17 @@ async def export(conn: AsyncConnection, privacy: Privacy, person: Person) -> Jso
     }
 
 
-async def _seen(conn: AsyncConnection, ref: str) -> list[Json]:
+async def _accounts(conn: AsyncConnection, person: Person) -> list[Json]:
+    columns = [account.c[n] for n in ("name", "roles", "teams", "department", "created_at", "disabled_at")]
+    theirs = select(*columns).where(account.c.employee == person.lookup).order_by(account.c.name)
+    return [msgspec.to_builtins(dict(row)) for row in (await conn.execute(theirs)).mappings()]
+
+
+async def _accesses(conn: AsyncConnection, *, about: list[str] | None = None, actor: str | None = None) -> list[Json]:
     found: list[Json] = []
     cursor: str | None = None
     while True:
-        page = await accesses(conn, about=[ref], cursor=cursor, limit=500)
+        page = await accesses(conn, about=about, actor=actor, cursor=cursor, limit=500)
         found += page.items
         cursor = page.next
         if cursor is None:
@@ -200,6 +211,10 @@ def _rest(document: Json) -> list[str]:
     for seen in document["seen"]:
         sure = "" if seen["certain"] else " (misschien)"
         lines.append(f"- {seen['at'][:16].replace('T', ' ')} {seen['actor']}: {seen['operation']}{sure}")
+    lines += ["", f"Accounts om in te loggen ({len(document['accounts'])})", ""]
+    lines += ["- " + "; ".join(_fields(one)) for one in document["accounts"]]
+    lines += ["", f"Waar deze persoon zelf naar keek ({len(document['looked'])})", ""]
+    lines += [f"- {looked['at'][:16].replace('T', ' ')} {looked['operation']}" for looked in document["looked"]]
     return lines
 
 

@@ -9,25 +9,32 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from events.clock import system_now
 from events.ledger import read
 from events.privacy import ERASED
+from services.access_log import store
+from services.access_log.record import Record, prepare
 from services.embedded.doors import signed_in
+from services.identity import accounts, sessions
 from services.intake.erasing import erased_event
 from services.keys import privacy_of
+from services.privacy.export import in_dutch
 from services.privacy.traces import Place, Search, Value, in_files
 from services.settings import Settings, as_environment
 from tests.conftest import AddDepartment
 from tests.integration.book import Department, connection, held, running_intake, scalar
-from tests.integration.test_erasing import ANNA, erased, ref_of, shown, story
+from tests.integration.test_erasing import ANNA, erase, erased, ref_of, shown, story
 from tests.running_book import ROOT
 
 Json = dict[str, Any]
+COLLEAGUE = "e-geheim-12"
 
 
 @pytest.fixture
@@ -109,6 +116,54 @@ async def test_export_tells_all_and_nothing_of_others(settings: Settings, crm: D
             assert words in text
         await command(settings, "person", "export", "person:niemand", code=2)
         await command(settings, "person", "export", "zomaar", code=2)
+
+
+async def test_a_colleague_is_told_of_their_account_and_loses_it(
+    settings: Settings, crm: Department, engine: AsyncEngine
+) -> None:
+    lookup = privacy_of(settings).lookup("employee", COLLEAGUE)
+    profile = {"name": "Els elders", "ref": "oidc-1", "roles": ["auditor"], "teams": [], "department": None}
+
+    async def account_and_sessions() -> list[str]:
+        async with engine.begin() as conn:
+            await accounts.add(conn, "els", roles=["auditor"], teams=["wmo"], employee=lookup)
+        logins = (
+            sessions.Login("account:els", account="els"),
+            sessions.Login("oidc:1", profile=profile, employee=lookup),
+        )
+        return [await sessions.begin(engine, login) for login in logins]
+
+    async def signed_in_as(ids: list[str]) -> list[str | None]:
+        return [viewer and viewer.name for viewer in [await sessions.viewer_of(engine, id_) for id_ in ids]]
+
+    async with engine.begin() as conn:
+        await accounts.add(conn, "bert", roles=["auditor"])
+    other = await sessions.begin(engine, sessions.Login("account:bert", account="bert"))
+    theirs = await account_and_sessions()
+    assert await signed_in_as([*theirs, other]) == ["els", "Els elders", "bert"]
+    looked = Record(system_now(), "page", "R", "person", "els", "readAlerts", "granted")
+    conn = await store.session(settings.database_url, wait_s=10)
+    await store.append(conn, [prepare(looked), prepare(replace(looked, actor="bert"))])
+    await conn.close()
+    async with running_intake(settings):
+        await story(crm)
+        told, _ = await command(settings, "person", "export", f"employee:{COLLEAGUE}", "--json")
+        document = json.loads(told)
+        assert [(a["name"], a["roles"], a["teams"]) for a in document["accounts"]] == [("els", ["auditor"], ["wmo"])]
+        assert [(r["actor"], r["operation"]) for r in document["looked"]] == [("els", "readAlerts")]
+        assert "Accounts om in te loggen (1)\n\n- name: els; " in in_dutch(document)
+        await erase(settings, await ref_of(settings, engine, COLLEAGUE, "employee"))
+        await erased(engine)
+        assert await signed_in_as([*theirs, other]) == [None, None, "bert"]
+        assert await scalar(engine, "SELECT string_agg(name, ',') FROM identity.account") == "bert"
+        assert await scalar(engine, "SELECT count(*) FROM identity.session") == 1
+    # A backup that was put back has the account again, until intake starts.
+    theirs = await account_and_sessions()
+    async with running_intake(settings):
+        async with asyncio.timeout(20):
+            while await scalar(engine, "SELECT count(*) FROM identity.account") > 1:
+                await asyncio.sleep(0.02)
+        assert await signed_in_as([*theirs, other]) == [None, None, "bert"]
 
 
 async def test_a_hold_forbids_and_its_release_allows(settings: Settings, crm: Department, engine: AsyncEngine) -> None:
