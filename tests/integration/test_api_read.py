@@ -234,6 +234,9 @@ async def answers_questions(book: Book, token: str) -> None:
     overdue = found(await book.get("/v1/questions/1"))
     assert {one["relation"] for one in overdue["items"]} == {MINE, THEIRS}
     assert {one["owner"] for one in overdue["items"]} == {"e-12", "e-77"}
+    for query, expected in (("owner=e-12", [MINE]), ("team=wmo", [MINE]), ("owner=e-78", []), ("tier=A", [])):
+        narrowed = found(await book.get(f"/v1/questions/1?{query}"))["items"]
+        assert [one["relation"] for one in narrowed] == expected, query
     (gap,) = found(await book.get("/v1/questions/2"))["items"]
     (line_set,) = [
         e for e in found(await book.get(f"/v1/relations/{THEIRS}/history"))["items"] if "line_set" in e["type"]
@@ -244,6 +247,10 @@ async def answers_questions(book: Book, token: str) -> None:
     assert third["items"][0]["position"] == 1
     attention = found(await book.get("/v1/questions/6"))["items"]
     assert attention[0]["contacts"] == 2
+    assert shapes.Attention.model_validate(attention[0]).position > 0
+    assert [one["contacts"] for one in found(await book.get("/v1/questions/6?kind=offer"))["items"]] == [0]
+    assert found(await book.get("/v1/questions/6?tier=A"))["items"] == []
+    assert [one["relations"] for one in found(await book.get("/v1/questions/6?team=wmo"))["items"]] == [1]
     is_problem(await book.get("/v1/questions/3"), 400)
     assert "1 to 10" in is_problem(await book.get("/v1/questions/11"), 404)["detail"]
     is_problem(await book.get("/v1/questions/1", token=token), 403)

@@ -114,6 +114,7 @@ async def test_insight(settings: Settings, department: AddDepartment) -> None:
         await answers_promises(book, last, team)
         await answers_programmes(book, last, team)
         await answers_pockets(book, last, team)
+        await narrows_by_its_filters(book, last)
         await keeps_others_out(book, team)
         await shows_it_on_the_pages(book)
         await answers_on_the_command_line(book)
@@ -204,6 +205,24 @@ async def answers_pockets(book: Book, last: Mapping[str, str], team: Mapping[str
     assert len(found(await book.get("/v1/questions/9?organisation=uzovi:7029", **last))["items"]) == 1
     seen = found(await book.get("/v1/questions/9?organisation=us&period=2026-Q1", **team))["items"]
     assert [(i["organisation_name"], i["shared_cents"]) for i in seen] == [(None, 0)]
+
+
+async def narrows_by_its_filters(book: Book, last: Mapping[str, str]) -> None:
+    """Each with a value that something has, and one that nothing has."""
+    for query, expected in (
+        ("4?tier=A", [HAAG]), ("4?tier=B", []),
+        ("8?tier=A", ["p-1"]), ("8?tier=B", []),
+        ("9?chain=c-1", [DSW, "us"]), ("9?chain=c-2", []), ("9?tier=A", [DSW, "us"]), ("9?tier=B", []),
+        ("9?financingSystem=wlz", ["us"]), ("9?financingSystem=zvw", [DSW]), ("9?financingSystem=pgb", []),
+    ):  # fmt: skip
+        name = {"4": "relation", "8": "programme", "9": "organisation"}[query[0]]
+        items = found(await book.get(f"/v1/questions/{query}", **last))["items"]
+        assert [item[name] for item in items] == expected, query
+    # In which state a programme is depends on the day: in one of the three.
+    in_state = [found(await book.get(f"/v1/questions/8?state={s}", **last)) for s in ("coming", "running", "past")]
+    assert [item["programme"] for answer in in_state for item in answer["items"]] == ["p-1"]
+    for query in ("4?state=open", "8?state=x", "9?financingSystem=x", "6?kind=x", "6?cursor=x"):
+        assert (await book.get(f"/v1/questions/{query}", **last)).status_code == 400, query
 
 
 async def keeps_others_out(book: Book, team: Mapping[str, str]) -> None:
