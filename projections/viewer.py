@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal, get_args
 
@@ -20,6 +20,11 @@ from events.recorded import Recorded
 Role = Literal[
     "relation_manager", "team_lead", "board", "operations", "auditor", "privacy_officer", "administrator",
 ]  # fmt: skip
+
+# Who may read relations and what needs a person about them.
+READING: Final[frozenset[Role]] = frozenset({"relation_manager", "team_lead", "board", "auditor"})
+# Of which tiers the board sees the relations, whoever has them.
+BOARD_TIERS: Final = frozenset({"A"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,17 @@ class Viewer:
 
 
 EVERYTHING: Final = Viewer(name="all", everything=True, roles=frozenset(get_args(Role)))
+
+
+def as_far_as(viewer: Viewer, roles: frozenset[Role]) -> Viewer:
+    """The viewer with only these roles, of those that read relations: an auditor sees every relation, the board those
+    of BOARD_TIERS too."""
+    return replace(
+        viewer,
+        roles=roles,
+        everything=viewer.everything or "auditor" in roles,
+        tiers=viewer.tiers | (BOARD_TIERS if "board" in roles else frozenset()),
+    )
 
 
 def rows_of_agreements(viewer: Viewer) -> Viewer:

@@ -61,12 +61,12 @@ class Office:
         async with self.engine.begin() as conn:
             await conn.execute(update(tables.head).values(clock_at=at(to)))
 
-    async def tell(self, kind: str, data: Json, relation: str = HAAG) -> None:
+    async def tell(self, kind: str, data: Json, relation: str = HAAG, **envelope: str) -> None:
         """Sends an event as department zorg; it must be accepted."""
         self._count += 1
         event = {
             "specversion": "1.0", "id": f"z-{self._count}", "source": SOURCE, "type": f"nl.relatieboek.{kind}.v1",
-            "subject": relation, "data": data,
+            "subject": relation, "data": data, **envelope,
         }  # fmt: skip
         (verdict,) = (await self.ledger.append([arrive(ZORG, event)])).verdicts
         assert verdict.verdict == "accepted", verdict.as_json()
@@ -84,12 +84,12 @@ class Office:
             await self.tell("team.formed", formed, "organisation")
             await self.tell("team.relation_assigned", {"team": team, "occurred_on": "2026-01-06"}, relation)
 
-    async def line(self, line: str, relation: str = HAAG, **changes: Any) -> None:
+    async def line(self, line: str, relation: str = HAAG, *, visibility: str = "organisation", **changes: Any) -> None:
         data: dict[str, Any] = {
             "line": line, "our_layer": "board", "their_layer": "board", "cadence": {"mode": "rolling", "every": "P3M"},
             "starts_on": "2026-01-01", "grace_working_days": 5, "owner": "e-12", "occurred_on": "2026-01-06", **changes,
         }  # fmt: skip
-        await self.tell("schedule.line_set", data, relation)
+        await self.tell("schedule.line_set", data, relation, visibility=visibility)
 
     async def held(self, contact: str, occurred: str, relation: str = HAAG, *, topics: Sequence[str] = ()) -> None:
         side = [{"layer": "board"}]

@@ -23,13 +23,16 @@ from events.errors import NotYetThere, SetupError
 from events.privacy import Privacy
 from projections.alert_line import RULE as CONTACT_OVERDUE
 from projections.alert_queries import show_alert
+from projections.contact_alerts import PROJECTION
 from projections.rule_names import alert_name
+from projections.store import live
 from projections.title_words import word
 from projections.workflows import low_score
 from projections.workflows.loop_queries import find_loop
 from projections.working_calendar import WorkingCalendar
 from services.alerts.digests import BOARD, mail_name
 from services.alerts.effects import mail, notice
+from services.alerts.recipients import viewer_of
 from services.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -82,6 +85,10 @@ def smtp(settings: Settings) -> Send:
     return send
 
 
+class _NothingToTell(Exception):
+    """The recipient may see nothing of what the mail is about."""
+
+
 class Mailer:
     """Takes what waits in the outbox and sends it. On an autocommit connection that holds the lease."""
 
@@ -112,6 +119,9 @@ class Mailer:
                 error = "no address"
             else:
                 await self._send(message)
+        except _NothingToTell:
+            await conn.execute(here.values(state="failed", error="nothing to tell"))
+            return False
         except (aiosmtplib.SMTPException, OSError, TimeoutError, NotYetThere) as failed:
             error = type(failed).__name__
         if error is None:
@@ -123,22 +133,26 @@ class Mailer:
         return False
 
     async def _message(self, conn: AsyncConnection, row: Mapping[str, Any], now: datetime) -> EmailMessage | None:
+        """None without an address. Raises _NothingToTell when the recipient may see nothing of it."""
         who = row["recipient"]
         to = self._addresses.of(who if who == BOARD else str(await self._privacy.reveal(conn, who)))
         if not to:
             return None
         causes = select(notice.c.what, notice.c.alert, notice.c.transition).where(notice.c.mail_id == row["mail_id"])
         told = (await conn.execute(causes.order_by(notice.c.position))).all()
+        viewer = await viewer_of(conn, (await live(conn, PROJECTION)).tables, who)
         lines: list[str] = []
         for what, id_, transition in told:
             if what == "loop":
-                loop = await find_loop(conn, id_, now, calendar=self._calendar)
+                loop = await find_loop(conn, id_, now, viewer, self._calendar)
                 if loop is not None:
                     lines.append(loop_line(loop.shown, transition))
                 continue
-            alert = await show_alert(conn, id_, now, calendar=self._calendar)
+            alert = await show_alert(conn, id_, now, viewer, self._calendar)
             if alert is not None:
                 lines.append(mail_line(await self._privacy.reveal(conn, alert), transition))
+        if not lines:
+            raise _NothingToTell
         message = EmailMessage()
         message["From"], message["To"] = self._sender, ", ".join(to)
         message["Subject"] = f"Relatieboek: {len(lines)} {'signaal' if len(lines) == 1 else 'signalen'} voor u"

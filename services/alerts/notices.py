@@ -2,7 +2,8 @@
 
 Silent alerts and loops make no notice, nor does an escalation that only catches up, with the day on which they were
 silently raised or with a change of the rules: an import or a rebuild tells nobody about the past. Only A relations and
-escalations interrupt; everything else waits for the digest (`digests`).
+escalations interrupt, and only about what is not restricted: who listens is not known. Everything else waits for the
+digest (`digests`).
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ async def _note(
         rows[f"{id_}:{transition}:{event.position}"] = {
             "position": event.position, "relation": event.relation, "what": what, "alert": id_,
             "transition": transition, "level": event.data.get("level", 0), "noted_at": now, "state": "waiting",
-            "interrupts": of["tier"] == BOARD_TIER or transition == "escalated",
+            "interrupts": (of["tier"] == BOARD_TIER or transition == "escalated") and not of["hidden"],
         }  # fmt: skip
     if not rows:
         return []
@@ -145,7 +146,7 @@ async def _known(conn: AsyncConnection, what: What, builds: Builds, ids: set[str
         item = builds.workflows.tables["loop"]
         id_, rule, since = item.c.loop, literal(low_score.NAME), item.c.opened_at
     query = (
-        select(id_.label("id"), rule.label("rule"), item.c.silent, since.label("since"), home.c.tier)
+        select(id_.label("id"), rule.label("rule"), item.c.silent, item.c.hidden, since.label("since"), home.c.tier)
         .join_from(item, of, of.c.relation == item.c.relation)
         .join(home, home.c.relation == of.c.root)
         .where(id_.in_(ids))

@@ -9,13 +9,12 @@ projections/viewer.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final, get_args
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 
-from projections.viewer import Role, Viewer
+from projections.viewer import READING, Role, Viewer, as_far_as
 
 # Anybody: health, documents, and the way in and out.
 OPEN: Final = frozenset(
@@ -37,7 +36,7 @@ OPEN: Final = frozenset(
 PUBLISHING: Final = frozenset({"publishEvents", "findVerdict"})
 
 _EVERYONE: Final[frozenset[Role]] = frozenset(get_args(Role))
-_READS: Final[frozenset[Role]] = frozenset({"relation_manager", "team_lead", "board", "auditor"})
+_READS: Final = READING
 _ACTS: Final[frozenset[Role]] = frozenset({"relation_manager", "team_lead"})
 _LOOKS: Final[frozenset[Role]] = frozenset({"auditor", "privacy_officer"})
 _RUNS: Final[frozenset[Role]] = frozenset({"operations", "auditor", "administrator"})
@@ -86,9 +85,6 @@ PERMITS: Final[Mapping[str, frozenset[Role]]] = {
     "metrics": _RUNS,
 }
 
-# Of which tiers the board sees the relations, whoever has them.
-BOARD_TIERS: Final = frozenset({"A"})
-
 
 def permitted(viewer: Viewer, operation: str) -> Viewer | None:
     """The viewer as this operation may see them: with the roles that allow it, and no further than those reach.
@@ -96,12 +92,7 @@ def permitted(viewer: Viewer, operation: str) -> Viewer | None:
     roles = viewer.roles & PERMITS.get(operation, frozenset())
     if not roles:
         return None
-    return replace(
-        viewer,
-        roles=roles,
-        everything=viewer.everything or "auditor" in roles,
-        tiers=viewer.tiers | (BOARD_TIERS if "board" in roles else frozenset()),
-    )
+    return as_far_as(viewer, roles)
 
 
 def operation_of(request: Request) -> str:

@@ -32,6 +32,7 @@ from services.alerts.mailing import MOST_ATTEMPTS, Addresses, Mailer, smtp
 from services.alerts.notifier import Notifier
 from services.cli.main import app
 from services.embedded.engine import free_port
+from services.identity import accounts
 from services.settings import Settings, as_environment
 from services.ticking.lease import Lease
 from tests.alert_office import HAAG, Json, Office
@@ -110,6 +111,7 @@ async def office(engine: AsyncEngine) -> AsyncGenerator[Office]:
     await office.open_relation(HAAG, "Gemeente Den Haag", team="haaglanden")
     lead = {"team": "haaglanden", "employee": "e-20", "role": "lead", "occurred_on": "2026-01-06"}
     await office.tell("team.member_joined", lead, "organisation")
+    await office.tell("team.member_joined", {**lead, "employee": "e-12", "role": "member"}, "organisation")
     await office.line("l-1")
     await office.held("c-1", "2026-02-03")
     yield office
@@ -151,6 +153,32 @@ async def test_escalations_go_to_the_lead_and_the_board(office: Office, mailbox:
     assert [to for to, _ in mails] == [["jansen@zorg.example"], ["bakker@zorg.example"], ["bestuur@zorg.example"]]
     assert "Doorgezet" in mails[1][1]
     assert [m["type"].split(".")[3] for m in desk.told] == ["raised", "escalated", "escalated"]
+
+
+async def test_a_mail_says_no_more_than_its_reader_may_see(office: Office, mailbox: tuple[Mailbox, int]) -> None:
+    mails, port = mailbox
+    people = {"e-12": "jansen@zorg.example", "e-30": "smit@zorg.example", "e-31": "vos@zorg.example"}
+    async with office.engine.begin() as conn:
+        # Of this department, and of the team by the account alone: the book does not have e-31 in it.
+        await accounts.add(
+            conn, "vos", roles=["relation_manager"], teams=["haaglanden"], department="zorg",
+            employee=office.privacy.lookup("employee", "e-31"),
+        )  # fmt: skip
+    same = {"starts_on": "2026-02-03", "their_layer": "professional"}
+    await office.line("l-2", our_layer="professional", owner="e-30", **same)
+    await office.line("l-3", our_layer="tactical_management", owner="e-12", visibility="department", **same)
+    await office.line("l-4", our_layer="senior_management", owner="e-31", visibility="department", **same)
+    desk = Desk(office, port, Addresses(people))
+    await desk.turn()
+    await desk.turn("2026-05-12T09:00:00+02:00")
+
+    lines = {to[0]: [x for x in text.splitlines() if x.startswith("- ")] for to, text in mails}
+    assert {to: len(found) for to, found in lines.items()} == {"jansen@zorg.example": 1, "vos@zorg.example": 1}
+    assert "ons bestuur met hun bestuur" in lines["jansen@zorg.example"][0]
+    # Owner of a line, but of no team that has the relation.
+    assert [row["error"] for row in await desk.rows(mail) if row["state"] != "sent"] == ["nothing to tell"]
+    # At once, where everybody listens, only what is not restricted.
+    assert len(desk.told) == 2
 
 
 async def test_no_mail_on_a_day_off_and_none_about_what_is_over(office: Office, mailbox: tuple[Mailbox, int]) -> None:
@@ -284,6 +312,7 @@ async def clinic(engine: AsyncEngine) -> AsyncGenerator[Office]:
     await office.open_relation(HAAG, "Gemeente Den Haag", team="haaglanden")
     lead = {"team": "haaglanden", "employee": "e-20", "role": "lead", "occurred_on": "2026-01-06"}
     await office.tell("team.member_joined", lead, "organisation")
+    await office.tell("team.member_joined", {**lead, "employee": "e-12", "role": "member"}, "organisation")
     await office.tell("relation.owner_assigned", {"employee": "e-12", "occurred_on": "2026-01-06"})
     await office.tell("satisfaction.instrument_defined", NPS, "organisation")
     yield office

@@ -38,7 +38,8 @@ def comparable(rows: MemoryRows, events: list[Recorded]) -> dict[str, Any]:
     contacts = {
         key: {**row, **{name: ids.get(row[name]) for name in _POSITIONS}} for key, row in rows.tables["contact"].items()
     }
-    return {**rows.tables, "entry": entries, "contact": contacts}
+    restricted = {ids[row["position"]]: row["hidden"] for row in rows.tables["restricted"].values()}
+    return {**rows.tables, "entry": entries, "contact": contacts, "restricted": restricted}
 
 
 @settings(max_examples=150, deadline=None)
