@@ -242,12 +242,11 @@ def chain_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
     )
     found: dict[tuple[str, str, str | None], tuple[int, int, int, int]] = {}
     for relation in naive.RELATIONS:
-        chain = [row for key, row in rows.tables["chain"].items() if key[0] == relation]
         tables = [
             [row for key, row in rows.tables[name].items() if key[0] == relation]
             for name in ("flow", "saving", "partner")
         ]  # fmt: skip
-        for cell in matrix_of(*tables) if chain else ():
+        for cell in matrix_of(*tables):
             cents = (cell["invested_cents"], cell["returned_cents"], cell["shared_cents"], cell["net_cents"])
             found[relation, cell["organisation"], cell["financing_system"]] = cents
     assert found == naive_relation.pockets(events)
