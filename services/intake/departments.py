@@ -72,20 +72,20 @@ class Departments:
         self._reading = asyncio.Lock()
 
     async def refresh(self) -> list[str]:
-        """Reads them anew and returns their names, sorted. Revoked departments are not among them."""
+        """Reads them anew and returns the names of all that were ever registered, sorted: revoked ones too."""
         async with self._reading:
-            await self._read()
-        return sorted(self._known)
+            return sorted(await self._read())
 
-    async def _read(self) -> None:
+    async def _read(self) -> list[str]:
         async with self._engine.connect() as conn:
-            rows = await conn.execute(select(table).where(table.c.revoked_at.is_(None)))
-            read = [Department(r.name, frozenset(r.sources), tuple(r.types)) for r in rows]
+            rows = (await conn.execute(select(table))).all()
+        read = [Department(r.name, frozenset(r.sources), tuple(r.types)) for r in rows if r.revoked_at is None]
         read.append(Department(OWN, frozenset(), _OWN_GLOBS))
         # What did not change stays: which types a department may send is worked out once.
         same = {d: d for d in self._known.values()}
         self._known = {d.name: same.get(d, d) for d in read}
         self._read_at = time.monotonic()
+        return [r.name for r in rows]
 
     async def get(self, name: str) -> Department | None:
         # One at a time: no request overtakes the one of the same sender that reads anew, no old reading a new one.

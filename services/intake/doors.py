@@ -143,11 +143,15 @@ class Inboxes:
         self._open: set[str] = set()
 
     async def watch(self) -> None:
-        """Opens the door of each department, old and new, for as long as the service lives."""
+        """Opens the door of each department, old and new, for as long as the service lives.
+
+        A revoked one's too: what it sent before, and nobody took, would stay in its inbox in the clear. The desk
+        rejects it.
+        """
         while True:
             try:
                 for name in await self._departments.refresh():
-                    if name not in self._open and name != OWN:
+                    if name not in self._open:
                         await self._stream.ensure_department(name)
                         await self._subscribe(name)
                         self._open.add(name)

@@ -19,7 +19,9 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.embedded.doors import signed_in
 from services.embedded.nats import inbox_prefix
+from services.embedded.registration import revoke_department
 from services.settings import Settings
 from tests.conftest import AddDepartment
 from tests.integration.book import Department, connection, held, listen, registered, running_intake, scalar
@@ -47,6 +49,27 @@ async def test_nobody_publishes_as_another(two: tuple[Department, Department], e
     # It takes nothing away from the one whose event it is.
     assert (await zorg.send(event))["verdict"] == "accepted"
     assert await scalar(engine, "SELECT department FROM ledger.entry") == "zorg"
+
+
+async def test_what_a_department_left_in_its_inbox_is_refused_once_it_is_revoked(
+    settings: Settings, department: AddDepartment
+) -> None:
+    """While intake was down: nothing of it stays on NATS in the clear."""
+    crm = await department("crm")
+    async with connection(settings, crm.nats) as client:
+        event = {"id": "left-behind", "source": f"urn:nld:oin:{settings.institution}:systeem:crm"}
+        await JetStreamContext(client).publish("inbox.crm.x", orjson.dumps(event))
+    await revoke_department(settings, "crm")
+    seed = settings.nats_seed
+    assert seed is not None
+    async with running_intake(settings), signed_in(settings.nats_url, seed.get_secret_value()) as nc:
+        js = JetStreamContext(nc)
+        async with asyncio.timeout(30):
+            while (await js.stream_info("INBOX_crm")).state.messages:
+                await asyncio.sleep(0.05)
+        told = orjson.loads((await js.get_last_msg("VERDICTS_crm", "verdicts.crm")).data or b"")
+        assert (told["verdict"], told["id"]) == ("rejected", "left-behind")
+        assert told["problem"]["type"] == "urn:relatieboek:problem:authority"
 
 
 async def test_nobody_answers_for_another_or_reads_its_verdicts(two: tuple[Department, Department]) -> None:
