@@ -131,7 +131,7 @@ def migrate() -> None:
 
     async def run() -> None:
         try:
-            await upgrade(owner, password)
+            await upgrade(owner, password, settings.access_log_months)
             await _install(engine)
         finally:
             await engine.dispose()

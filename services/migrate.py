@@ -34,8 +34,8 @@ GRANT USAGE ON SCHEMA identity TO {SERVICE_ROLE};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA identity TO {SERVICE_ROLE};
 GRANT USAGE ON SCHEMA access TO {SERVICE_ROLE};
 GRANT SELECT, INSERT ON access.record, access.checkpoint TO {SERVICE_ROLE};
-GRANT SELECT ON access.pruned TO {SERVICE_ROLE};
-GRANT EXECUTE ON FUNCTION access.prune(integer) TO {SERVICE_ROLE};
+GRANT SELECT ON access.pruned, access.kept TO {SERVICE_ROLE};
+GRANT EXECUTE ON FUNCTION access.prune() TO {SERVICE_ROLE};
 """
 
 
@@ -62,11 +62,12 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
     command.upgrade(_config(connection), revision)
 
 
-async def migrate(owner_url: str, service_password: str | None) -> None:
+async def migrate(owner_url: str, service_password: str | None, access_log_months: int | None = None) -> None:
     """Upgrades the schema and makes the services' role with its grants. Idempotent.
 
     `owner_url` is a `postgresql+asyncpg://` address of the owner; without a password the role is left as it is, but it
-    must exist. Raises SetupError when the database is of a newer version.
+    must exist. The access log is kept for `access_log_months` from here on; None leaves that as it is. Raises
+    SetupError when the database is of a newer version.
     """
     engine = create_async_engine(owner_url, hide_parameters=True)
     try:
@@ -85,5 +86,7 @@ async def migrate(owner_url: str, service_password: str | None) -> None:
             for statement in GRANTS.split(";\n"):
                 if statement.strip():
                     await conn.exec_driver_sql(statement)
+            if access_log_months is not None:
+                await conn.execute(text("UPDATE access.kept SET months = :m"), {"m": access_log_months})
     finally:
         await engine.dispose()

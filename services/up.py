@@ -204,7 +204,7 @@ async def _database(plan: _Plan, supervisor: Supervisor, internal: Internal) -> 
         owner_url, port = plan.settings.database_url, None
         await _reachable(owner_url)
     _remember(plan, postgres_port=port)
-    await migrate(owner_url, internal.service_password)
+    await migrate(owner_url, internal.service_password, plan.settings.access_log_months)
     service = make_url(owner_url).set(username=SERVICE_ROLE, password=internal.service_password)
     return owner_url, service.render_as_string(hide_password=False)
 

@@ -64,10 +64,10 @@ async def append(conn: Connection, records: Sequence[Prepared]) -> int:
     return position + len(records)
 
 
-async def prune(conn: Connection, months: int) -> int:
-    """Removes whole months that are older than so many, as far as the notary signed; how many records. The database
-    refuses less than 12 months. What is left of them is a line in `access.pruned`."""
-    return await conn.fetchval("SELECT access.prune($1)", months)
+async def prune(conn: Connection) -> int:
+    """Removes whole months that are older than `access.kept` says, as far as the notary signed; how many records. What
+    is left of them is a line in `access.pruned`."""
+    return await conn.fetchval("SELECT access.prune()")
 
 
 async def log(url: str, record: Record, *, within_s: float) -> None:

@@ -36,8 +36,8 @@ class SignedHead:
 class AccessNotary:
     """Signs for one log. `file` is where its notes go, the newest last. Not for two tasks at once."""
 
-    def __init__(self, signer: Signer, origin: str, file: Path, months: int) -> None:
-        self._signer, self._origin, self._file, self._months = signer, origin, file, months
+    def __init__(self, signer: Signer, origin: str, file: Path) -> None:
+        self._signer, self._origin, self._file = signer, origin, file
         self._at: Followed | None = None
         self._before: list[Head] = []
         self._last: SignedHead | None = None
@@ -58,7 +58,7 @@ class AccessNotary:
 
     async def prune(self, conn: Connection) -> int:
         """Removes whole months that are older than the log is to be kept; how many records."""
-        gone = await prune(conn, self._months)
+        gone = await prune(conn)
         if gone:
             log.info("access log pruned", records=gone)
         return gone

@@ -43,9 +43,7 @@ async def setup(context: Context) -> AsyncGenerator[None]:
         await bus.tell(TOLD_ON, note.encode())
 
     notary = Notary(signer, settings.origin, settings.checkpoints_path, tell)
-    log_notary = AccessNotary(
-        signer, settings.access_log_origin, settings.access_checkpoints_path, settings.access_log_months
-    )  # fmt: skip
+    log_notary = AccessNotary(signer, settings.access_log_origin, settings.access_checkpoints_path)
     turn = asyncio.Lock()
 
     async def sign() -> Signed:

@@ -146,6 +146,7 @@ async def test_the_services_may_add_and_read_only(service_url: str) -> None:
             "UPDATE access.record SET actor = 'x'", "DELETE FROM access.record", "TRUNCATE access.record",
             "DELETE FROM access.pruned", "INSERT INTO access.pruned VALUES (1, 1, 1, '', now(), now())",
             "DELETE FROM access.checkpoint", "UPDATE access.checkpoint SET size = 9", "DROP TABLE access.record",
+            "UPDATE access.kept SET months = 12", "DELETE FROM access.kept",
         ):  # fmt: skip
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await conn.execute(statement)
@@ -234,15 +235,18 @@ async def test_pruning_takes_whole_old_months_and_leaves_what_can_be_verified(se
             await log(service_url, record(at=at), within_s=5)
             await _signed(owner, signer)
         heads = [opened(r["note"], [signer.verifier]) for r in await owner.fetch("SELECT note FROM access.checkpoint")]
-        assert await conn.fetchval("SELECT access.prune(60)") == 2
-        assert await conn.fetchval("SELECT access.prune(60)") == 0
+        assert await conn.fetchval("SELECT access.prune()") == 2
+        assert await conn.fetchval("SELECT access.prune()") == 0
         found = await verify(conn, heads)
         assert (found.differences, found.records, found.pruned, found.last) == ([], 2, 2, 4)
         await log(service_url, record(), within_s=5)
         assert (await verify(conn, heads)).last == 5
-        for months in ("11", "NULL"):
-            with pytest.raises(asyncpg.RaiseError):
-                await conn.execute(f"SELECT access.prune({months})")
+        # How long is the owner's to say, and a year at least.
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await conn.execute("UPDATE access.kept SET months = 12")
+        with pytest.raises(asyncpg.CheckViolationError):
+            await owner.execute("UPDATE access.kept SET months = 11")
+        assert await conn.fetchval("SELECT access.prune()") == 0
         # Whoever removes more, and writes a stub for it, cannot make it join on what was signed.
         await owner.execute("UPDATE access.pruned SET leaf = sha256('x')")
         assert (
@@ -254,7 +258,7 @@ async def test_pruning_takes_whole_old_months_and_leaves_what_can_be_verified(se
 async def test_what_was_not_signed_is_not_pruned(service_url: str) -> None:
     await log(service_url, record(at=AT - timedelta(days=366 * 6)), within_s=5)
     async with connected(service_url) as conn:
-        assert await conn.fetchval("SELECT access.prune(60)") == 0
+        assert await conn.fetchval("SELECT access.prune()") == 0
 
 
 async def test_the_notary_signs_where_the_log_ends_and_nothing_more_once_it_was_changed(
@@ -263,7 +267,7 @@ async def test_the_notary_signs_where_the_log_ends_and_nothing_more_once_it_was_
     signer, file = Signer("test/notary", b"\x07" * 32), tmp_path / "checkpoints.access-log"
 
     def notary() -> AccessNotary:
-        return AccessNotary(signer, "relatieboek/x/access-log", file, 60)
+        return AccessNotary(signer, "relatieboek/x/access-log", file)
 
     await write(service_url, 3)
     async with connected(service_url) as conn, connected(owner_url) as owner:
@@ -298,17 +302,17 @@ async def test_the_notary_prunes_what_it_signed_and_goes_on_after_it(
     signer, file = Signer("test/notary", b"\x07" * 32), tmp_path / "checkpoints.access-log"
     now = datetime.now(UTC)
     async with connected(service_url) as conn, connected(owner_url) as owner:
-        notary = AccessNotary(signer, "relatieboek/x/access-log", file, 60)
+        notary = AccessNotary(signer, "relatieboek/x/access-log", file)
         for at in (now - timedelta(days=366 * 6), now - timedelta(days=366 * 6), now):
             await log(service_url, record(at=at), within_s=5)
             await notary.sign(conn)
         assert await notary.prune(conn) == 2
         await log(service_url, record(), within_s=5)
         assert (await notary.sign(conn)).head.size == 4
-        assert (await AccessNotary(signer, "relatieboek/x/access-log", file, 60).sign(conn)).head.size == 4
+        assert (await AccessNotary(signer, "relatieboek/x/access-log", file).sign(conn)).head.size == 4
         await owner.execute("UPDATE access.pruned SET leaf = sha256('x')")
         with pytest.raises(Diverged, match="what is left of the first 2 records is not what was signed"):
-            await AccessNotary(signer, "relatieboek/x/access-log", file, 60).sign(conn)
+            await AccessNotary(signer, "relatieboek/x/access-log", file).sign(conn)
 
 
 async def test_all_pruned_but_the_last_goes_on(service_url: str) -> None:
