@@ -123,7 +123,10 @@ def _gaps(version: int) -> _Asked:
             or_(vacant, func.coalesce(last_on, since) <= since),
         )
     )  # fmt: skip
-    return _Asked(query, home, (home.c.name_key, home.c.relation, line.c.line, line.c.relation))
+    # Not the column itself: PostgreSQL would go through all relations by their index of names and look for the lines of
+    # each among the gaps, of which it expects a sixth of what there are: 254,000 comparisons at 5,000 relations.
+    name = func.coalesce(home.c.name_key, "")
+    return _Asked(query, home, (name, home.c.relation, line.c.line, line.c.relation))
 
 
 def _newest_until(tables: Tables, today: ColumnElement[Any]) -> ColumnElement[Any]:
