@@ -6,8 +6,8 @@ the ticker would call them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -57,6 +57,12 @@ class Trial:
             Thresholds(**thresholds), WorkingCalendar(), switched_at=len(self.log), switched_on=self.now.date()
         )
         self.projection = build(self._terms.calendar, self._terms.thresholds)
+        self.rows = fold(self.projection, self.log)
+
+    def take(self, events: Iterable[Recorded], now: datetime) -> None:
+        """A book that holds these events already, at `now`, before any tick."""
+        self.log, self.now = list(events), now
+        self._versions = {e.relation: e.version for e in self.log}
         self.rows = fold(self.projection, self.log)
 
     def record(

@@ -19,6 +19,7 @@ from events.recorded import AMSTERDAM
 from events.tables import entry
 from services.demo.affairs import tell_affairs
 from services.demo.chains import tell_chain
+from services.demo.changes import tell_changes
 from services.demo.coalition import tell_coalition
 from services.demo.contacts import tell_contacts
 from services.demo.insight import tell_insight
@@ -86,10 +87,11 @@ def demo_events(now: datetime, institution: str) -> Parts:
     tell_coalition(story, accounts)
     tell_chain(story, accounts)
     tell_affairs(story, accounts)
+    tell_changes(story, accounts)
     # Schedules go last: were they known before a year of contacts, each line would be overdue for a moment.
     schedules = [t.event for t in story.told if ".schedule." in t.event["type"]]
     first = [t.event for t in story.told[:structure] if ".schedule." not in t.event["type"]]
-    rest = sorted(story.told[structure:], key=lambda t: t.at)
+    rest = sorted((t for t in story.told[structure:] if ".schedule." not in t.event["type"]), key=lambda t: t.at)
     parts: Parts = [("zorgverkoop", first)]
     # Zorgverkoop first: what the others mend, count or divide is there by then.
     for department in ("zorgverkoop", "kwaliteit", "communicatie", "finance"):
