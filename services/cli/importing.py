@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.text import Text
@@ -24,6 +24,11 @@ from services.send import Login, json_line
 
 importing = typer.Typer(help="Gegevens van een afdeling inlezen.", no_args_is_help=True, rich_markup_mode=None)
 
+# On the terminal, without --verbose: a common reason leaves room for the rare ones, and a file full of them for none.
+_ROWS_OF_A_REASON: Final = 3
+_ROWS: Final = 60
+_REASONS: Final = 40
+
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Laat zien wat er zou gebeuren, en verstuur niets.")]
 ReportFile = Annotated[
     Path | None, typer.Option("--report", help="Schrijf elke rij die niet meeging, met de reden, in dit CSV-bestand.")
@@ -35,7 +40,7 @@ LastDay = Annotated[
     datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Laatste dag, anders een jaar vooruit.")
 ]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", help="Noem elke rij die niet meeging, in plaats van alleen de aantallen.")
+    bool, typer.Option("--verbose", help="Noem elke rij die niet meeging, in plaats van de eerste van elke reden.")
 ]
 
 
@@ -94,12 +99,12 @@ def _import(
     outcomes: Iterable[Outcome], login: Login | None, report: Path | None, verbose: bool, verdicts: Path | None
 ) -> None:
     reasons: Counter[str] = Counter()
-    taken = 0
+    taken = shown = 0
     with ExitStack() as stack:
         listed = _report_writer(stack, report)
 
         def lines() -> Iterator[bytes]:
-            nonlocal taken
+            nonlocal taken, shown
             for outcome in outcomes:
                 if isinstance(outcome, Taken):
                     taken += 1
@@ -107,7 +112,8 @@ def _import(
                 else:
                     reasons[outcome.reason] += 1
                     listed(outcome)
-                    if verbose:
+                    if verbose or (shown < _ROWS and reasons[outcome.reason] <= _ROWS_OF_A_REASON):
+                        shown += 1
                         err().print(Text(f"niet meegegaan: {outcome.where}: {outcome.reason}"), soft_wrap=True)
 
         rejected = 0
@@ -116,12 +122,21 @@ def _import(
                 pass
         else:
             rejected = deliver(lines(), login, verdicts, "Inlezen").counts["rejected"]
-    rows = ({"reason": r, "rows": n} for r, n in reasons.most_common(40))
+    left_out = reasons.total()
+    if shown < left_out:
+        note(f"... en nog {left_out - shown} rijen die niet meegingen. {_where_all_are(report)}")
+    rows = ({"reason": r, "rows": n} for r, n in reasons.most_common(_REASONS))
     print_table("Niet meegegaan", (("rows", "Rijen"), ("reason", "Reden")), rows)
+    if len(reasons) > _REASONS:
+        note(f"... en nog {len(reasons) - _REASONS} redenen, voor minder rijen elk. {_where_all_are(report)}")
     what = "zouden worden verstuurd" if login is None else "verstuurd"
-    note(f"{taken} gebeurtenissen {what}, {sum(reasons.values())} rijen niet meegegaan.")
+    note(f"{taken} gebeurtenissen {what}, {left_out} rijen niet meegegaan.")
     if rejected:
         raise typer.Exit(1)
+
+
+def _where_all_are(report: Path | None) -> str:
+    return f"Ze staan in {report}." if report else "Met --report BESTAND komen ze alle in een bestand."
 
 
 def _report_writer(stack: ExitStack, report: Path | None) -> Callable[[Skipped], None]:

@@ -16,6 +16,19 @@ from services.settings import SERVICES
 
 WABO = "services/demo/data/receipt-wabo.csv.gz"
 MAPPING = "services/demo/mappings/wabo.toml"
+# Of an export with one column, `what`: every row but the one that says `yes` is left out, for a reason of its own.
+MINIMAL = """
+format = 1
+source = "urn:nld:oin:00000000000000000000:systeem:crm"
+department = "crm"
+subject = "gemeentecode:0518"
+
+[[rows]]
+id = "crm-{what}"
+type = "team.formed.v1"
+where = { what = "yes" }
+data = { team = "{what}", name = "{what}", occurred_on = 2026-01-05 }
+"""
 COMMANDS = [
     "up",
     "serve",
@@ -160,4 +173,21 @@ def test_a_dry_run_counts_and_lists_what_is_left_out(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "1435 gebeurtenissen zouden worden verstuurd, 7143 rijen niet meegegaan." in result.stderr
     assert "T06 Determine necessity of stop advice" in result.stdout
+    rows = [line for line in result.stderr.splitlines() if line.startswith("niet meegegaan: ")]
+    assert rows[0] == "niet meegegaan: regel 3: niet gevraagd: concept:name is 'T02 Check confirmation of receipt'"
+    assert len(rows) == 60
+    assert f"... en nog 7083 rijen die niet meegingen. Ze staan in {report}." in result.stderr.replace("\n", "")
     assert len(report.read_text(encoding="utf-8").splitlines()) == 7144
+
+
+def test_no_reason_is_left_out_unsaid(tmp_path: Path) -> None:
+    """An export with 45 reasons, each for one row: what is not shown is counted, and where it is to be had is said."""
+    export, mapping = tmp_path / "export.csv", tmp_path / "mapping.toml"
+    export.write_text("what\n" + "".join(f"no-{n}\n" for n in range(45)), encoding="utf-8")
+    mapping.write_text(MINIMAL, encoding="utf-8")
+    words = ("import", "csv", str(export), "--mapping", str(mapping), "--dry-run")
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("niet meegegaan: ") == 45
+    assert "rijen die niet meegingen" not in result.stderr
+    assert "... en nog 5 redenen, voor minder rijen elk. Met --report BESTAND komen ze alle" in result.stderr
