@@ -259,6 +259,24 @@ async def refused(data_dir: Path, **settings: object) -> str:
     return str(raised.value)
 
 
+async def test_the_command_ends_with_2_and_one_line(start: Starter, data_dir: Path) -> None:
+    async def told() -> str:
+        run = await start()
+        assert await run.rest() == 2
+        [line] = [line for line in run.lines if not line.endswith("…")]
+        return line
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", start.port))
+        taken.listen()
+        assert f"Poort {start.port}" in await told()
+    put(data_dir, version="2\n")
+    assert "nieuwere versie" in await told()
+    (data_dir / "version").unlink()
+    put(data_dir, postgres__base="")
+    assert "onvolledig" in await told()
+
+
 @pytest.mark.parametrize("setting", ["port", "nats_port"])
 async def test_a_taken_port_is_named(data_dir: Path, setting: str) -> None:
     with socket.socket() as taken:
