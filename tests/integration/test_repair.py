@@ -7,11 +7,13 @@ from typing import Any
 
 import nats
 import orjson
+import pytest
 from nats.aio.client import Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.reconcile import reconcile, repair
 from events.stream import Stream
+from services.embedded.doors import signed_in
 from services.settings import Settings
 from tests.conftest import AddDepartment
 from tests.integration.book import Department, connection, held, registered, running_intake, scalar
@@ -52,3 +54,38 @@ async def test_a_repair_is_noticed_without_a_restart(
         assert (await reconcile(settings.database_url, operations)).agree
     finally:
         await operations.close()
+
+
+@pytest.mark.parametrize("seen_by", ["the running intake", "the next intake"])
+async def test_a_message_that_is_no_event_is_found_and_a_repair_takes_it_out(
+    settings: Settings, department: AddDepartment, engine: AsyncEngine, seen_by: str
+) -> None:
+    """Of a service whose key was taken over: JetStream answers where the asker says (docs/security.md)."""
+    added = await department("crm")
+    assert settings.operations_nats_seed is not None
+    assert settings.nats_seed is not None
+    async with (
+        signed_in(settings.nats_url, settings.operations_nats_seed.get_secret_value()) as operations,
+        signed_in(settings.nats_url, settings.nats_seed.get_secret_value()) as taken_over,
+        connection(settings, added.nats) as client,
+    ):
+        crm = Department("crm", client, f"urn:nld:oin:{settings.institution}:systeem:crm")
+        async with running_intake(settings):
+            await crm.send(crm.event("relation.registered", registered()))
+            await taken_over.publish("$JS.API.INFO", b"", reply="relatieboek.contact.held.crm")
+            await taken_over.flush()
+            async with asyncio.timeout(20):
+                while (await Stream(operations).state()).last != 2:
+                    await asyncio.sleep(0.05)
+            event = crm.event("contact.held", held())
+            if seen_by == "the running intake":
+                assert (await crm.send(event))["verdict"] == "busy"
+                await until_state(operations, "diverged")
+        async with running_intake(settings):
+            await until_state(operations, "diverged")
+            assert (await crm.send(event))["verdict"] == "busy"
+            await repair(settings.database_url, operations)
+            await until_state(operations, "ready")
+            assert (await crm.send(event))["verdict"] in {"accepted", "duplicate"}
+            assert await scalar(engine, "SELECT position FROM ledger.head") == 2
+        assert (await reconcile(settings.database_url, operations)).agree
