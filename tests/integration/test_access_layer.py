@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, MutableMapping
@@ -64,7 +65,8 @@ async def test_every_page_is_logged_before_its_first_byte(
             await shares_commits(book, conn)
             await tells_who_saw_it(book, conn, token)
             kept = json.dumps(await records(conn), ensure_ascii=False)
-            assert [word for word in PLANTED if word in kept] == []
+            # By itself: four digits stand in one of a few hundred references and instants by chance.
+            assert [word for word in PLANTED if re.search(rf"(?<![0-9a-f-]){word}(?![0-9a-f-])", kept)] == []
             assert (await verify(conn, [])).agree
         finally:
             await conn.close()

@@ -13,6 +13,9 @@ from typing import Any, Final
 
 import pytest
 import schemathesis
+
+# Not by itself, when the thread below asks for it: while two threads parse, Python 3.11 may fail (its issue 106905).
+import schemathesis.specs.openapi.schemas  # pyright: ignore[reportUnusedImport]
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis import checks
