@@ -152,10 +152,12 @@ def _due(wanted: Mapping[str, Any] | None, today: date) -> Mapping[str, Any] | N
 
 
 def _counted_from(opened: Mapping[str, Any]) -> date:
-    """Escalation counts from the last day in time, and from when people were told when that is later. Of what was
-    opened silently nobody was told: it climbs at once to where it is by now, as contact alerts do."""
-    last_ok = date.fromisoformat(opened["last_ok_on"])
-    return last_ok if opened["silent"] else max(last_ok, date.fromisoformat(opened["opened_on"]))
+    """Escalation counts from the last day in time, and from when it was opened when that is later, silently or not.
+
+    What was opened silently does not catch up at once: the workflows look while a history is still coming in, and how
+    far it would climb then (a tier that is not known yet) hung on the order of arrival.
+    """
+    return max(date.fromisoformat(opened["last_ok_on"]), date.fromisoformat(opened["opened_on"]))
 
 
 def _level(opened: Mapping[str, Any], rule: Rule, tier: str | None, today: date, terms: Terms) -> int:

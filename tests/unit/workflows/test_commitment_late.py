@@ -53,25 +53,27 @@ def test_kept_in_time_it_raises_nothing() -> None:
     assert trial.rows.tables["duty"] == {}
 
 
-def test_an_import_of_the_past_is_raised_silently_and_climbs_at_once_to_where_it_is() -> None:
+def test_an_import_of_the_past_is_raised_silently_and_climbs_from_that_day() -> None:
     trial = Trial()
     trial.now = trial.now.replace(year=2027)
     _made(trial, "2026-04-01", on="2026-01-10")
-    raised, climbed = trial.tick()
+    (raised,) = trial.tick()
     assert raised.data["silent"] is True
-    assert climbed.kind == "alert.escalated"
-    assert climbed.data == {"alert": raised.data["alert"], "level": 1, "occurred_on": "2027-01-01"}
+    # Raised on New Year's Day; the fifth working day after it: 4, 5, 6, 7 and 8 January.
+    assert trial.tick("2027-01-07") == []
+    (climbed,) = trial.tick("2027-01-08")
+    assert climbed.data == {"alert": raised.data["alert"], "level": 1, "occurred_on": "2027-01-08"}
     assert trial.tick("2027-06-01") == []
 
 
-def test_learned_a_day_late_it_climbs_from_the_day_on_which_it_was_due() -> None:
+def test_learned_a_day_late_it_climbs_from_the_day_on_which_it_was_learned() -> None:
     trial = Trial()
     _made(trial, "2026-04-01", on="2026-04-03")
     (raised,) = trial.tick()
     assert raised.data["silent"] is True
-    # The fifth working day after the 1st: 2, 3, 7, 8 and 9 April, the 6th is Easter Monday.
-    assert trial.tick("2026-04-08") == []
-    assert told(trial.tick("2026-04-09")) == [("alert.escalated", "1")]
+    # The fifth working day after the 3rd: 7, 8, 9, 10 and 13 April, the 6th is Easter Monday.
+    assert trial.tick("2026-04-10") == []
+    assert told(trial.tick("2026-04-13")) == [("alert.escalated", "1")]
     assert trial.tick("2026-06-01") == []
 
 
