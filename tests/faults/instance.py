@@ -98,14 +98,18 @@ class Instance:
                 continue
         return None
 
-    async def kill(self, service: str) -> None:
-        """kill -9, then waits until the supervisor has another one that takes work."""
-        pid = self.pid_of(service)
-        assert pid is not None, f"{service} does not run"
-        os.kill(pid, signal.SIGKILL)
-        async with asyncio.timeout(_BACK_WITHIN_S):
-            while self.pid_of(service) in (None, pid):
-                await asyncio.sleep(0.02)
+    async def back(self, service: str, gone: int) -> None:
+        """Waits until the supervisor has another process of this service, and that one takes work."""
+        async with asyncio.timeout(_BACK_WITHIN_S), self.http() as client:
+            while self.pid_of(service) in (None, gone) or service not in await self._ready(client):
+                await asyncio.sleep(0.1)
+
+    async def _ready(self, client: httpx.AsyncClient) -> set[str]:
+        try:
+            status: Json = (await client.get("/status")).json()
+        except httpx.HTTPError:
+            return set()  # the api itself may be the one that was killed
+        return {s["service"] for s in status["services"] if s["state"] == "ready"}
 
     @asynccontextmanager
     async def http(self) -> AsyncGenerator[httpx.AsyncClient]:
