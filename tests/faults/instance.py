@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -43,9 +44,11 @@ class Instance:
     def command(*arguments: str) -> list[str]:
         return [sys.executable, "-m", "services.cli.main", *arguments]
 
-    async def start(self, clock: str) -> None:
+    async def start(self, clock: str, *options: str) -> None:
+        """`relatieboek up` with these options, until it says that it is ready. `said` begins anew."""
+        self.said = []
         self.process = await asyncio.create_subprocess_exec(
-            *self.command("up", "--port", str(self.port), "--nats-port", str(self.nats_port)),
+            *self.command("up", "--port", str(self.port), "--nats-port", str(self.nats_port), *options),
             env={**self.environment, "RELATIEBOEK_CLOCK": clock},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -73,6 +76,15 @@ class Instance:
             self.process.send_signal(signal.SIGINT)
             async with asyncio.timeout(60):
                 assert await self.process.wait() == 0, "\n".join(self.said)
+
+    async def kill_everything(self) -> None:
+        """kill -9 of the whole tree at once: supervisor, guard, services, PostgreSQL with its workers, NATS."""
+        assert self.process is not None
+        supervisor = psutil.Process(self.process.pid)
+        for process in [*supervisor.children(recursive=True), supervisor]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        await self.process.wait()
 
     async def run(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         """One command of the command line; what it prints on standard output."""
