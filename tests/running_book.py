@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
+import multiprocessing
+import os
 import sys
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import httpx
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.embedded import credentials as store
 from services.embedded.registration import ensure_viewers
+from services.serve import main
 from services.settings import SERVICES, Settings, as_environment
 from services.tls import client_context
 
 ROOT: Final = Path(__file__).parent.parent
+# A service imports for a second what all of them need. Each test process has one server that did so once, of which
+# every service is a fork; nothing else runs in that server.
+_FORKS: Final = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(
+    [__name__, *(f"services.{part}.app" for part in ("api", "intake", "alerts", "notary", "projector", "workflows"))]
+)
 STARTED_WITHIN_S: Final = 60.0
 _STOPPED_WITHIN_S: Final = 20.0
 _POLL_S: Final = 0.05
@@ -32,7 +41,7 @@ class Book:
 
     settings: Settings
     client: httpx.AsyncClient
-    processes: dict[str, subprocess.Popen[bytes]]
+    processes: dict[str, BaseProcess]
 
     async def viewers(self) -> Mapping[str, str]:
         """The viewers' tokens by name, with those of the teams that the book knows by now."""
@@ -73,7 +82,7 @@ class Book:
 @asynccontextmanager
 async def running(settings: Settings, services: Sequence[str] = SERVICES) -> AsyncGenerator[Book]:
     """Starts the services and waits until each takes work; at the end each must stop by itself, with exit code 0."""
-    processes: dict[str, subprocess.Popen[bytes]] = {}
+    processes: dict[str, BaseProcess] = {}
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
             httpx.AsyncClient(
@@ -86,8 +95,10 @@ async def running(settings: Settings, services: Sequence[str] = SERVICES) -> Asy
         client.headers["Authorization"] = f"Bearer {(await book.viewers())['all']}"
         try:
             for name in services:
-                log = stack.enter_context((settings.data_dir / f"{name}.log").open("wb"))
-                processes[name] = _start(name, settings, log)
+                processes[name] = _FORKS.Process(
+                    target=_serve, args=(name, as_environment(settings), settings.data_dir)
+                )
+                processes[name].start()
             await _ready(book, services)
             yield book
         finally:
@@ -95,28 +106,34 @@ async def running(settings: Settings, services: Sequence[str] = SERVICES) -> Asy
     assert codes == dict.fromkeys(processes, 0), _logs(settings, processes)
 
 
-def _start(name: str, settings: Settings, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "services.serve", name]
-    return subprocess.Popen(command, cwd=ROOT, env=as_environment(settings), stdout=log, stderr=log)
+def _serve(name: str, environment: Mapping[str, str], data_dir: Path) -> None:
+    """What `python -m services.serve NAME` does, in a fork."""
+    log = os.open(data_dir / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for output in (1, 2):
+        os.dup2(log, output)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["serve", name]
+    main()
 
 
-def _stop(processes: Mapping[str, subprocess.Popen[bytes]]) -> dict[str, int]:
+def _stop(processes: Mapping[str, BaseProcess]) -> dict[str, int | None]:
     for process in processes.values():
         process.terminate()
-    codes: dict[str, int] = {}
+    codes: dict[str, int | None] = {}
     for name, process in processes.items():
-        try:
-            codes[name] = process.wait(_STOPPED_WITHIN_S)
-        except subprocess.TimeoutExpired:
+        process.join(_STOPPED_WITHIN_S)
+        if process.exitcode is None:
             process.kill()
-            codes[name] = process.wait()
+            process.join()
+        codes[name] = process.exitcode
     return codes
 
 
 async def _ready(book: Book, services: Sequence[str]) -> None:
     until = time.monotonic() + STARTED_WITHIN_S
     while True:
-        ended = [name for name, process in book.processes.items() if process.poll() is not None]
+        ended = [name for name, process in book.processes.items() if process.exitcode is not None]
         assert not ended, f"ended: {ended}\n{_logs(book.settings, ended)}"
         try:
             answer = await book.client.get("/v1/status")

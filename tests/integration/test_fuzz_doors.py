@@ -86,7 +86,7 @@ async def test_the_doors_and_the_readers(settings: Settings, department: AddDepa
             "subject": "organisation", "data": {"team": "t-good", "name": "Team", "occurred_on": "2026-01-05"},
         }  # fmt: skip
         assert (await book.publish([good], added.http_token))[0]["verdict"] == "accepted"
-        assert all(process.poll() is None for process in book.processes.values())
+        assert all(process.is_alive() for process in book.processes.values())
 
 
 async def _headers(book: Book, chance: random.Random, token: str, source: str) -> None:
