@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from events.errors import SetupError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 SERVICE_ROLE = "relatieboek_service"
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
@@ -39,7 +40,10 @@ GRANT EXECUTE ON FUNCTION access.prune() TO {SERVICE_ROLE};
 """
 
 
+# Alembic takes 150 ms to import, and every command and service knows this module by the role's name.
 def _config(connection: Connection | None = None) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
@@ -49,6 +53,9 @@ def _config(connection: Connection | None = None) -> Config:
 def upgrade(connection: Connection, revision: str = "head") -> None:
     """Brings the tables up to a revision. Raises SetupError when the database is of a newer version, or is to become
     of one that this version does not know."""
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
     known = {s.revision for s in ScriptDirectory.from_config(_config()).walk_revisions()}
     current = None
     if connection.scalar(text("SELECT to_regclass('schema_version')")) is not None:

@@ -17,7 +17,7 @@ from typer.exceptions import Abort, Exit, TyperException
 
 from events.errors import Diverged, Invalid, NotFound, RelatieboekError, SetupError, Unavailable
 from services.cli.console import note
-from services.cli.dutch_help import explain_in_dutch
+from services.cli.dutch_help import DutchContext
 from services.reasons import why
 
 EXIT_FAILED: Final = 2
@@ -110,7 +110,7 @@ class DutchGroup(TyperGroup):
         # Stdout is for results only; `up` and `serve` set their own logging.
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
         logging.getLogger().setLevel(logging.ERROR)
-        explain_in_dutch(self)
+        self.context_class = DutchContext  # those of the commands have it from when they were made
         try:
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except Exit as exit_:

@@ -1,65 +1,91 @@
-"""`relatieboek`: the command line. Commands import what they need when they run, so that `--help` is quick."""
+"""`relatieboek`: the command line. A command's module is imported when it is asked for, so that each starts quickly."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, Final
+
 import typer
 
-from services.cli.accessing import accesses
-from services.cli.accounts import account
-from services.cli.auditing import audit
-from services.cli.departments import department
+from services.cli.dutch_help import explain_in_dutch
 from services.cli.failing import DutchGroup
-from services.cli.importing import importing
-from services.cli.keeping import rejected
-from services.cli.keyring import keys
-from services.cli.mails import mail
-from services.cli.operating import clock, rebuild, reconcile
-from services.cli.people import person
-from services.cli.questions import question
-from services.cli.reading import alerts, history, loops, relation, status, timeline
-from services.cli.retaining import retention
-from services.cli.running import migrate, serve, up
-from services.cli.saving import backup, restore
-from services.cli.schemas import schema
-from services.cli.sending import send
-from services.cli.waiting import parked
+
+# name -> module of services.cli, and what it is called there; in the order of `--help`
+_WHERE: Final[Mapping[str, tuple[str, str]]] = {
+    "up": ("running", "up"),
+    "serve": ("running", "serve"),
+    "send": ("sending", "send"),
+    "status": ("reading", "status"),
+    "timeline": ("reading", "timeline"),
+    "alerts": ("reading", "alerts"),
+    "loops": ("reading", "loops"),
+    "history": ("reading", "history"),
+    "question": ("questions", "question"),
+    "rebuild": ("operating", "rebuild"),
+    "reconcile": ("operating", "reconcile"),
+    "schema": ("schemas", "schema"),
+    "migrate": ("running", "migrate"),
+    "backup": ("saving", "backup"),
+    "restore": ("saving", "restore"),
+    "import": ("importing", "importing"),
+    "relation": ("reading", "relation"),
+    "rejected": ("keeping", "rejected"),
+    "parked": ("waiting", "parked"),
+    "mail": ("mails", "mail"),
+    "clock": ("operating", "clock"),
+    "audit": ("auditing", "audit"),
+    "accesses": ("accessing", "accesses"),
+    "department": ("departments", "department"),
+    "keys": ("keyring", "keys"),
+    "account": ("accounts", "account"),
+    "person": ("people", "person"),
+    "retention": ("retaining", "retention"),
+}
+
+
+class _Commands(Mapping[str, Any]):
+    """typer's commands by name, each made when it is first looked up."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            module, called = _WHERE[name]
+            found = getattr(import_module(f"services.cli.{module}"), called)
+            holder = typer.Typer(add_completion=False, rich_markup_mode=None)
+            if isinstance(found, typer.Typer):
+                holder.add_typer(found, name=name)
+            else:
+                holder.command(name)(found)
+            self._made[name] = typer.main.get_group(holder).commands[name]
+            explain_in_dutch(self._made[name])
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_WHERE)
+
+    def __len__(self) -> int:
+        return len(_WHERE)
+
+
+class _Relatieboek(DutchGroup):
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = _Commands()
+
 
 app = typer.Typer(
-    cls=DutchGroup, help="Relatieboek: het boek van onze relaties.", no_args_is_help=True, add_completion=False,
+    cls=_Relatieboek, help="Relatieboek: het boek van onze relaties.", no_args_is_help=True, add_completion=False,
     rich_markup_mode=None, pretty_exceptions_enable=False,
 )  # fmt: skip
 
-for command in (
-    up,
-    serve,
-    send,
-    status,
-    timeline,
-    alerts,
-    loops,
-    history,
-    question,
-    rebuild,
-    reconcile,
-    schema,
-    migrate,
-    backup,
-    restore,
-):
-    app.command()(command)
-app.add_typer(importing, name="import")
-app.add_typer(relation, name="relation")
-app.add_typer(rejected, name="rejected")
-app.add_typer(parked, name="parked")
-app.add_typer(mail, name="mail")
-app.add_typer(clock, name="clock")
-app.add_typer(audit, name="audit")
-app.add_typer(accesses, name="accesses")
-app.add_typer(department, name="department")
-app.add_typer(keys, name="keys")
-app.add_typer(account, name="account")
-app.add_typer(person, name="person")
-app.add_typer(retention, name="retention")
+
+@app.callback()
+def relatieboek() -> None:
+    """Relatieboek: het boek van onze relaties."""
+
 
 if __name__ == "__main__":
     app()
