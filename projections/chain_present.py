@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from events.recorded import local_date
 from projections.heads import iso_day, shown
 from projections.rows import Row, Rows
 
+# Figures and what follows from all facts count those that a reader may not see, too.
+_COUNTED: Final = frozenset({"flow", "guarantee"})
+
 
 def present_chains(rows: Rows, relation: str, now: datetime, *, hidden: int = 0) -> dict[str, Any] | None:
     """{relation, relation_name, tier, chains}; None when the relation is not registered.
 
-    A chain: chain, name, phases [{phase, name, partners, left, guarantor, without_guarantor}], matrix [{organisation,
+    A chain: chain, name, phases [{phase, name, partners, left, guarantors [{organisation, given_on, until, replaced_on,
+    holds, evidence}], without_guarantor}], matrix [{organisation,
     financing_system, invested_cents, returned_cents, shared_cents, net_cents, role, periods, evidence}], baseline,
     sharing_key, savings [{assessment, period, saving_cents, quality_met, amounts, distributed_on}], evidence.
     """
@@ -41,11 +45,11 @@ def present_chains(rows: Rows, relation: str, now: datetime, *, hidden: int = 0)
 def _chain(chain: Row, tables: Mapping[str, Sequence[Row]], today: date, hidden: int) -> dict[str, Any]:
     key = (chain["relation"], chain["chain"])
     mine = {name: [r for r in rows if (r["relation"], r["chain"]) == key] for name, rows in tables.items()}
-    seen = {name: [r for r in rows if name == "flow" or shown(r, hidden)] for name, rows in mine.items()}
+    seen = {name: [r for r in rows if name in _COUNTED or shown(r, hidden)] for name, rows in mine.items()}
     savings = [_saving(s) for s in seen["saving"] if s["period"] is not None]
     return {
         "chain": chain["chain"], "name": chain["name"], "defined_on": iso_day(chain["defined_on"]),
-        "phases": [_phase(p, seen, today) for p in chain["phases"]],
+        "phases": [_phase(p, seen, today, hidden) for p in chain["phases"]],
         "matrix": matrix_of(seen["flow"], seen["saving"], seen["partner"]),
         "baseline": [
             {
@@ -60,10 +64,10 @@ def _chain(chain: Row, tables: Mapping[str, Sequence[Row]], today: date, hidden:
     }  # fmt: skip
 
 
-def _phase(phase: Mapping[str, Any], seen: Mapping[str, Sequence[Row]], today: date) -> dict[str, Any]:
+def _phase(phase: Mapping[str, Any], seen: Mapping[str, Sequence[Row]], today: date, hidden: int) -> dict[str, Any]:
     partners = [p for p in seen["partner"] if p["phase"] == phase["phase"]]
-    given = next((g for g in seen["guarantee"] if g["phase"] == phase["phase"]), None)
-    holds = given is not None and (given["until_on"] is None or given["until_on"] >= today)
+    given = [g for g in seen["guarantee"] if g["phase"] == phase["phase"] and g["given_on"] is not None]
+    told = [_guarantor(g, today) for g in given if shown(g, hidden)]
     return {
         "phase": phase["phase"], "name": phase["name"],
         "partners": [
@@ -80,11 +84,23 @@ def _phase(phase: Mapping[str, Any], seen: Mapping[str, Sequence[Row]], today: d
             }
             for p in partners if not p["present"]
         ],
-        "guarantor": None if given is None else {
-            "organisation": given["organisation"], "given_on": iso_day(given["given_on"]),
-            "until": iso_day(given["until_on"]), "holds": holds, "evidence": [given["position"]],
-        },
-        "without_guarantor": not holds,
+        "guarantors": sorted(told, key=lambda g: (not g["holds"], g["given_on"], g["organisation"])),
+        # As the rule `chain_phase_without_guarantor` has it, which counts what this reader may not see.
+        "without_guarantor": not any(_last_day(g) >= today for g in given),
+    }  # fmt: skip
+
+
+def _last_day(guarantee: Row) -> date:
+    """The last day that it warrants."""
+    ends = (guarantee["until_on"], guarantee["gone_on"] if guarantee["replaced"] else None)
+    return min((on for on in ends if on is not None), default=date.max)
+
+
+def _guarantor(row: Row, today: date) -> dict[str, Any]:
+    return {
+        "organisation": row["organisation"], "given_on": iso_day(row["given_on"]), "until": iso_day(row["until_on"]),
+        "replaced_on": iso_day(row["gone_on"]) if row["replaced"] else None, "holds": _last_day(row) >= today,
+        "evidence": [row["position"], row["gone_position"]] if row["replaced"] else [row["position"]],
     }  # fmt: skip
 
 

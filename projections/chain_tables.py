@@ -55,12 +55,15 @@ guarantee = Table(
     text_key("relation"),
     text_key("chain"),
     text_key("phase"),
-    Column("organisation", Text, nullable=False),
-    Column("given_on", Date, nullable=False),
+    text_key("organisation"),
+    Column("given_on", Date, comment="null: not given yet"),
     Column("until_on", Date, comment="null: open-ended"),
+    Column("position", BigInteger),
+    Column("gone_on", Date, comment="when another partner took its place"),
+    Column("gone_position", BigInteger),
+    Column("replaced", Boolean, nullable=False, comment="its place was taken after it gave the guarantee"),
     _hidden(),
-    Column("position", BigInteger, nullable=False),
-    stamp_column(),
+    Column("facts", JSONB, nullable=False, info=FOLD),
 )
 
 flow = Table(

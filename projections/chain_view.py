@@ -35,9 +35,10 @@ def needs(event: Recorded) -> Iterable[Need]:
         case "chain.partner_assigned":
             return [One("partner", (*chain, data["phase"], party_key(data["organisation"])))]
         case "chain.partner_replaced":
-            return [One("partner", (*chain, data["phase"], party_key(data[who]))) for who in ("organisation", "by")]
+            gone, by = ((*chain, data["phase"], party_key(data[who])) for who in ("organisation", "by"))
+            return [One("partner", gone), One("partner", by), One("guarantee", gone)]
         case "chain.phase_guaranteed":
-            return [One("guarantee", (*chain, data["phase"]))]
+            return [One("guarantee", (*chain, data["phase"], party_key(data["organisation"])))]
         case "chain.baseline_agreed":
             return [One("baseline", (*chain, data["indicator"], data["period"]))]
         case "chain.savings_assessed" | "chain.savings_distributed":
@@ -69,14 +70,11 @@ def evolve(rows: Rows, event: Recorded) -> None:
             _put_partner(rows, {**own, "phase": phase, "organisation": by, "present": True, "since_on": on,
                                 "financing_system": data["financing_system"], "replaced_by": None,
                                 **about})  # fmt: skip
+            _guarantee(rows, event, own)
         case "chain.phase_guaranteed":
-            row: Row = {
-                **own, "phase": data["phase"], "organisation": party_key(data["organisation"]), "given_on": on,
-                "until_on": day(data.get("until")), **about,
-            }  # fmt: skip
-            put_newest(rows, "guarantee", row, event.relation, data["chain"], data["phase"])
+            _guarantee(rows, event, own)
         case "chain.baseline_agreed":
-            row = {
+            row: Row = {
                 **own, "indicator": data["indicator"], "period": data["period"], "cents": data["cents"],
                 "parties": [party_key(p) for p in data["parties"]], "agreed_on": on, **about,
             }  # fmt: skip
@@ -91,6 +89,26 @@ def evolve(rows: Rows, event: Recorded) -> None:
 
 def _put_partner(rows: Rows, row: Row) -> None:
     put_newest(rows, "partner", row, row["relation"], row["chain"], row["phase"], row["organisation"])
+
+
+def _guarantee(rows: Rows, event: Recorded, own: Row) -> None:
+    """Each organisation's guarantee stands by itself; its replacement as a partner, when that is later, ends it."""
+    data, on = event.data, local_date(event.occurred_at)
+    phase, organisation = data["phase"], party_key(data["organisation"])
+    row: Row = dict(rows.get("guarantee", event.relation, data["chain"], phase, organisation) or {
+        **own, "phase": phase, "organisation": organisation, "given_on": None, "until_on": None, "position": None,
+        "gone_on": None, "gone_position": None, "replaced": False, "hidden": 0, "facts": {},
+    })  # fmt: skip
+    facts: dict[str, Any] = dict(row["facts"])
+    if later(facts, event.kind, event.stamp):
+        if event.kind == "chain.phase_guaranteed":
+            row.update(given_on=on, until_on=day(data.get("until")), position=event.position)
+        else:
+            row.update(gone_on=on, gone_position=event.position)
+    given, gone = facts.get("chain.phase_guaranteed"), facts.get("chain.partner_replaced")
+    row["replaced"] = given is not None and gone is not None and gone > given
+    row["hidden"] |= restriction(event)
+    rows.put("guarantee", {**row, "facts": facts})
 
 
 def _chain(rows: Rows, event: Recorded, own: Row) -> None:
@@ -143,5 +161,5 @@ def _saving(rows: Rows, event: Recorded, own: Row) -> None:
 
 
 PROJECTION: Final = Projection(
-    name="chain_view", version=2, metadata=metadata, needs=needs, evolve=evolve, kinds=HEAD_KINDS | CHAIN_KINDS
+    name="chain_view", version=3, metadata=metadata, needs=needs, evolve=evolve, kinds=HEAD_KINDS | CHAIN_KINDS
 )

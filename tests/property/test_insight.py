@@ -17,7 +17,7 @@ from tests.given import DELFT, HAAG, NPS, fact
 from tests.histories import arrival, days, few, moments
 
 # What says when the book heard of a fact, and so differs with the order of arrival.
-NUMBERED = frozenset({"position", "positions", "evidence", "decided_position"})
+NUMBERED = frozenset({"position", "positions", "evidence", "decided_position", "gone_position"})
 
 _party = st.sampled_from(["us", HAAG, DELFT.upper(), "kvk:12345678"])
 _cents = st.integers(0, 9)

@@ -225,9 +225,14 @@ def chain_view(rows: MemoryRows, events: Sequence[Recorded]) -> None:
                 partners[*at, e.data["organisation"]] = False
             partners[*at, e.data.get("by") or e.data["organisation"]] = True
     assert of(rows, "partner", "present") == partners
-    assert of(rows, "guarantee", "organisation") == latest(
-        facts, "chain.phase_guaranteed", lambda d: (d["chain"], d["phase"]), lambda e: e.data["organisation"]
-    )
+    by = ("chain", "phase", "organisation")
+    given = latest(facts, "chain.phase_guaranteed", lambda d: tuple(d[n] for n in by), lambda e: e.position)
+    gone = latest(facts, "chain.partner_replaced", lambda d: tuple(d[n] for n in by), lambda e: e.position)
+    assert known(of(rows, "guarantee", "position")) == given
+    order = [e.position for e in facts]
+    assert {k for k, replaced in of(rows, "guarantee", "replaced").items() if replaced} == {
+        k for k in given if k in gone and order.index(gone[k]) > order.index(given[k])
+    }
     by = ("chain", "assessment")
     assert known(of(rows, "saving", "saving_cents")) == latest(
         facts, "chain.savings_assessed", lambda d: tuple(d[n] for n in by), lambda e: e.data["saving_cents"]

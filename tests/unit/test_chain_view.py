@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from projections.chain_present import present_chains
 from projections.chain_view import PROJECTION
 from projections.rows import fold
+from projections.viewer import hidden_bits, of_team
 from tests.given import DELFT, HAAG, Book
+from tests.workflow_trial import Trial, told
 
 NOW = datetime(2026, 6, 30, 10, tzinfo=UTC)
 ON = {"chain": "c-1", "occurred_on": "2026-01-10"}
@@ -22,8 +26,8 @@ def defined() -> Book:
     return book
 
 
-def see(book: Book) -> dict[str, Any]:
-    seen = present_chains(fold(PROJECTION, book.events), HAAG, NOW)
+def see(book: Book, hidden: int = 0) -> dict[str, Any]:
+    seen = present_chains(fold(PROJECTION, book.events), HAAG, NOW, hidden=hidden)
     assert seen is not None
     (chain,) = seen["chains"]
     return chain
@@ -46,10 +50,67 @@ def test_phases_in_order_with_partners_and_guarantor() -> None:
     first, second = see(book)["phases"]
     assert [p["organisation"] for p in first["partners"]] == ["us"]
     assert (first["left"][0]["organisation"], first["left"][0]["replaced_by"]) == (DELFT, "us")
-    assert (first["guarantor"]["organisation"], first["without_guarantor"]) == ("us", True)  # it ended yesterday
+    assert [(g["organisation"], g["holds"]) for g in first["guarantors"]] == [("us", False)]  # it ended yesterday
+    assert first["without_guarantor"] is True
     book.tell("chain.phase_guaranteed", {**ON, "phase": "f-1", "organisation": "us", "occurred_on": "2026-06-01"})
     assert see(book)["phases"][0]["without_guarantor"] is False
-    assert (second["partners"], second["guarantor"], second["without_guarantor"]) == ([], None, True)
+    assert (second["partners"], second["guarantors"], second["without_guarantor"]) == ([], [], True)
+
+
+Told = tuple[str, str, dict[str, Any]]
+
+
+def _given(on: str, organisation: str = "us", **more: Any) -> Told:
+    return "chain.phase_guaranteed", on, {"organisation": organisation, **more}
+
+
+def _replaced(on: str, organisation: str = "us", by: str = DELFT) -> Told:
+    return "chain.partner_replaced", on, {"organisation": organisation, "by": by, "financing_system": "wmo"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "uncovered"),
+    [
+        ([], True),
+        ([_given("2026-01-10")], False),
+        ([_given("2026-01-10", until="2026-06-30")], False),  # its last day is today
+        ([_given("2026-01-10", until="2026-06-29")], True),
+        # Another organisation's guarantee ends nobody's: the later one ran out, the earlier one holds.
+        ([_given("2026-01-10"), _given("2026-02-01", DELFT, until="2026-03-01")], False),
+        ([_given("2026-01-10", until="2026-03-01"), _given("2026-02-01", DELFT, until="2026-04-01")], True),
+        ([_given("2026-01-10"), _given("2026-02-01", until="2026-03-01")], True),  # its own later one does
+        ([_given("2026-01-10"), _replaced("2026-03-01")], True),
+        ([_given("2026-01-10"), _replaced("2026-06-30")], False),  # today is its last day
+        ([_given("2026-01-10"), _given("2026-01-11", DELFT), _replaced("2026-03-01")], False),
+        ([_replaced("2026-03-01"), _given("2026-03-02")], False),  # given after it left
+        # Coming back as a partner brings no guarantee back.
+        ([_given("2026-01-10"), _replaced("2026-03-01"), _replaced("2026-04-01", DELFT, "us")], True),
+        ([_given("2026-01-10", visibility="named")], False),
+    ],
+)  # fmt: skip
+def test_a_phase_is_without_guarantor_for_a_reader_when_it_is_for_the_rule(facts: list[Told], uncovered: bool) -> None:
+    book, trial = defined(), Trial()
+    phases = [{"phase": "f-1", "name": "Thuis"}]
+    trial.record("chain.defined", {"chain": "c-1", "name": "Ouderen", "phases": phases}, on="2026-01-10")
+    for kind, on, data in facts:
+        given = {"chain": "c-1", "phase": "f-1", **data}
+        visibility = given.pop("visibility", "organisation")
+        book.tell(kind, {**given, "occurred_on": on}, visibility=visibility)
+        trial.record(kind, given, on=on)
+    raised = [about for _, about in told(trial.tick("2026-06-30"))]
+    (phase, _) = see(book, hidden=hidden_bits(of_team("wmo")))["phases"]
+    assert phase["without_guarantor"] is uncovered
+    assert raised == (["phase:c-1:f-1"] if uncovered else [])
+
+
+def test_guarantors_are_told_each_with_what_ended_it() -> None:
+    book = defined()
+    for kind, on, data in (_given("2026-01-10"), _given("2026-01-12", DELFT), _replaced("2026-03-01")):
+        book.tell(kind, {"chain": "c-1", "phase": "f-1", **data, "occurred_on": on})
+    first = see(book)["phases"][0]["guarantors"]
+    assert [(g["organisation"], g["holds"], g["replaced_on"], g["evidence"]) for g in first] == [
+        (DELFT, True, None, [4]), ("us", False, "2026-03-01", [3, 5]),
+    ]  # fmt: skip
 
 
 def test_a_replacement_that_arrives_before_the_assignment() -> None:
