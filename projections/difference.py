@@ -9,12 +9,16 @@ from typing import Any, Final, cast
 _IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
     "identifiers": ("scheme", "value", "department"),
     "contacts_by_layer_pair": ("our_layer", "their_layer"),
-    "layer_pairs": ("our_layer", "their_layer"),
     "tier_arguments": ("criterion", "evidence"),
     "satisfaction": ("instrument", "wording_version"),
     "figures": ("instrument", "wording_version"),
     "outcomes": ("indicator", "period"),
     "baseline": ("indicator", "period"),
+    "cells": ("our_layer", "their_layer"),
+    "gaps": ("our_layer", "their_layer"),
+    "pairs": ("our_layer", "their_layer"),
+    "layer_pairs": ("our_layer", "their_layer"),
+    "links": ("ours", "theirs"),
     # Layer by layer of a relation, pocket by pocket of a chain.
     "matrix": ("our_layer", "their_layer", "organisation", "financing_system"),
     # Facts without an id of their own, of which there may be several on one day.

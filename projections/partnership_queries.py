@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, func, literal, literal_column, or_, select, tuple_
@@ -14,7 +15,7 @@ from projections.loading import load_united
 from projections.page import Page, bad_cursor, check_limit, decode_cursor, encode_cursor
 from projections.partnership_present import commitment_json, contributors_of, opportunity_json, present_partnership
 from projections.partnership_view import PROJECTION
-from projections.rows import Rows
+from projections.rows import Row, Rows
 from projections.store import live
 from projections.viewer import EVERYTHING, Viewer, hidden_bits
 
@@ -121,9 +122,8 @@ async def opportunities(
 
 def opportunities_of(rows: Rows, relation: str, *, cursor: str | None = None, limit: int = 10, hidden: int = 0) -> Page:
     """The page of `opportunities` of these rows. Raises Invalid naming `/cursor` or `/limit`."""
-    seen = [r for r in rows.group("opportunity", relation) if r["title"] is not None and shown(r, hidden)]
-    keyed = {((r["decided_on"] or r["announced_on"]).isoformat(), r["relation"], r["opportunity"]): r for r in seen}
-    keys = sorted(keyed, reverse=True)
+    keyed = ranked_opportunities(rows, relation, hidden)
+    keys = list(keyed)
     if cursor is not None:
         after = tuple(decode_cursor(_OPPORTUNITIES, cursor, (str, str, str)))
         keys = [k for k in keys if k < after]
@@ -133,6 +133,13 @@ def opportunities_of(rows: Rows, relation: str, *, cursor: str | None = None, li
         decided = None if row["decided_on"] is None else (row["decided_on"], row["decided_position"])
         items.append({**opportunity_json(row), "own": row["relation"], "decided": decided})
     return Page(items, encode_cursor(_OPPORTUNITIES, page[-1]) if len(keys) > limit else None)
+
+
+def ranked_opportunities(rows: Rows, relation: str, hidden: int = 0) -> dict[tuple[str, str, str], Row]:
+    """The opportunities that may be seen, by what orders them, the one decided or announced last first."""
+    seen = [r for r in rows.group("opportunity", relation) if r["title"] is not None and shown(r, hidden)]
+    keyed = {((r["decided_on"] or r["announced_on"]).isoformat(), r["relation"], r["opportunity"]): r for r in seen}
+    return dict(sorted(keyed.items(), key=itemgetter(0), reverse=True))
 
 
 async def contributors(conn: AsyncConnection, now: datetime, viewer: Viewer = EVERYTHING) -> dict[str, Any]:

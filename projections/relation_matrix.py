@@ -18,12 +18,15 @@ _NOT_OWED: Final = frozenset({"ended", "paused", "not_started"})
 _LATE: Final = frozenset({"overdue", "escalated"})
 
 
-def matrix_of(rows: Rows, relation: str, now: datetime, rules: Rules = DEFAULT_RULES) -> dict[str, Any] | None:
+def matrix_of(
+    rows: Rows, relation: str, now: datetime, rules: Rules = DEFAULT_RULES, *, position: int = 0
+) -> dict[str, Any] | None:
     """Required (schedule lines) against actual (contacts of the last twelve months) per layer pair; None: no relation.
 
     A cell's `state`: `covered` (asked for, and there was contact), `late` (there was, but a line is overdue), `gap`
     (asked for, and no contact that counts for its lines in twelve months), `extra` (contact that no line asks for).
-    Cells with neither are left out. `gaps` are the cells that are a gap, plus vacant lines.
+    Cells with neither are left out. `gaps` are the cells that are a gap, plus vacant lines. `position`: how far the
+    rows are.
     """
     rows, (relation, *_) = united(rows, relation)
     seen = present(rows, relation, now, rules=rules)
@@ -50,6 +53,7 @@ def matrix_of(rows: Rows, relation: str, now: datetime, rules: Rules = DEFAULT_R
         "counterparts": [
             {"layer": layer, "people": [c for c in counterparts if c["layer"] == layer]} for layer in LAYERS
         ],
+        "position": position,
     }
 
 

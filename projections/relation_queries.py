@@ -74,7 +74,7 @@ async def matrix(
     """The relation matrix (see `matrix_of`), or None."""
     build = await live(conn, PROJECTION)
     rows = await load(conn, build, relation, viewer)
-    return None if rows is None else matrix_of(rows, relation, now, rules)
+    return None if rows is None else matrix_of(rows, relation, now, rules, position=build.position)
 
 
 async def schedule(

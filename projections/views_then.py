@@ -6,7 +6,7 @@ organisations go, is as it is today.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
@@ -21,8 +21,8 @@ from projections.chain_queries import with_parties as chain_parties
 from projections.kin import united
 from projections.line_state import DEFAULT_RULES, Rules
 from projections.page import Page
-from projections.partnership_present import present_partnership
-from projections.partnership_queries import opportunities_of
+from projections.partnership_present import opportunity_json, present_partnership
+from projections.partnership_queries import opportunities_of, ranked_opportunities
 from projections.past import Bounds
 from projections.past_rows import Then, rows_then
 from projections.relation_matrix import matrix_of
@@ -32,7 +32,9 @@ from projections.rows import Projection
 from projections.satisfaction_queries import with_rounds
 from projections.viewer import EVERYTHING, Viewer, hidden_bits
 
-ViewName = Literal["relation", "agreements", "chain", "partnership", "satisfaction", "plan"]
+ViewName = Literal[
+    "relation", "matrix", "schedule", "plan", "satisfaction", "agreements", "chain", "partnership", "opportunities"
+]
 Document = dict[str, Any]
 
 
@@ -60,7 +62,14 @@ def _relation(then: Then, asked: Asked) -> Document | None:
 
 
 def _matrix(then: Then, asked: Asked) -> Document | None:
-    return matrix_of(then.rows, asked.relation, then.now, asked.rules)
+    return matrix_of(then.rows, asked.relation, then.now, asked.rules, position=then.position)
+
+
+def _schedule(then: Then, asked: Asked) -> Document | None:
+    seen = _relation(then, asked)
+    if seen is None:
+        return None
+    return {"relation": seen["id"], "schedule": seen["schedule"], "position": then.position}
 
 
 def _plan(then: Then, asked: Asked) -> Document | None:
@@ -79,6 +88,15 @@ def _satisfaction(then: Then, asked: Asked) -> Document | None:
     return None if seen is None else {**seen, "absorbed": absorbed, "position": then.position}
 
 
+def _opportunities(then: Then, asked: Asked) -> Document | None:
+    rows, (root, *_) = united(then.rows, asked.relation)
+    head = rows.get("relation", root)
+    if head is None or head["name"] is None:
+        return None
+    told = [opportunity_json(row) for row in ranked_opportunities(rows, root, asked.hidden).values()]
+    return {"relation": root, "opportunities": told, "position": then.position}
+
+
 def _of_rows(presented: Callable[..., Document | None]) -> Callable[[Then, Asked], Document | None]:
     def shown(then: Then, asked: Asked) -> Document | None:
         rows, (root, *absorbed) = united(then.rows, asked.relation)
@@ -90,24 +108,27 @@ def _of_rows(presented: Callable[..., Document | None]) -> Callable[[Then, Asked
 
 # A plan follows from few of the facts of the relation view; the others need no fold.
 _PLAN_KINDS: Final = frozenset(t.kind for t in TYPES.values() if t.kind.startswith(("relation.", "plan.")))
-_VIEWS: Final[dict[str, _View]] = {
+_VIEWS: Final[Mapping[ViewName, _View]] = {
     "relation": _View(relation_view.PROJECTION, _relation),
     "matrix": _View(relation_view.PROJECTION, _matrix),
+    "schedule": _View(relation_view.PROJECTION, _schedule),
     "plan": _View(replace(relation_view.PROJECTION, kinds=_PLAN_KINDS), _plan),
     "satisfaction": _View(satisfaction_view.PROJECTION, _satisfaction),
     "agreements": _View(agreement_view.PROJECTION, _of_rows(present_agreements), agreement_parties),
     "chain": _View(chain_view.PROJECTION, _of_rows(present_chains), chain_parties),
     "partnership": _View(partnership_view.PROJECTION, _of_rows(present_partnership)),
+    "opportunities": _View(partnership_view.PROJECTION, _opportunities),
 }
 
 
 async def view_states(
-    conn: AsyncConnection, view: ViewName | Literal["matrix"], relation: str, looks: Sequence[Bounds], *,
+    conn: AsyncConnection, view: ViewName, relation: str, looks: Sequence[Bounds], *,
     viewer: Viewer = EVERYTHING, rules: Rules = DEFAULT_RULES, plan: str | None = None, question: str | None = None,
 ) -> list[Document | None]:  # fmt: skip
     """The document of `GET /v1/relations/{id}/<view>` at each of these pairs of D and K; None where there was no such
     relation. The ledger is read once for all of them. `position` is that of the last fact in sight. `plan`, `question`:
-    as of `relation_plan.plan_history`.
+    as of `relation_plan.plan_history`. Of what is a list over HTTP, the lines of `schedule` and all `opportunities`;
+    these without `relation_then`, which each decision fixes once for ever.
 
     Raises NotFound when the viewer's team does not have the relation now, or when the plan that is named was not there.
     """

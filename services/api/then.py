@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,7 +31,7 @@ def known_then(found: _Found | None) -> _Found:
 
 
 async def as_of(
-    parts: Parts, conn: AsyncConnection, view: ViewName | Literal["matrix"], relation: str, asked: AsOf,
+    parts: Parts, conn: AsyncConnection, view: ViewName, relation: str, asked: AsOf,
     viewer: Viewer, *, plan: str | None = None, question: str | None = None,
 ) -> dict[str, Any] | None:  # fmt: skip
     """The view as of the D and K asked for, folded from the ledger; None when neither is asked for: then the read model

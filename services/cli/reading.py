@@ -86,7 +86,10 @@ def diff(
     ] = None,
     view: Annotated[
         str | None,
-        typer.Option(help="Wat je vergelijkt: relation, agreements, chain, partnership, satisfaction, plan."),
+        typer.Option(
+            help="Wat je vergelijkt: relation, matrix, schedule, plan, satisfaction, agreements, chain, "
+            "partnership, opportunities."
+        ),
     ] = None,
     json: Json = False, data_dir: DataDir = None,
 ) -> None:  # fmt: skip

@@ -62,6 +62,15 @@ def test_views_of_a_relation_keep_what_identifies_their_parts() -> None:
     ]  # fmt: skip
 
 
+def test_a_cell_of_a_relation_matrix_stands_under_its_layers() -> None:
+    """Our layer alone is in several cells."""
+    cells = [{"our_layer": "board", "their_layer": their, "contacts_12m": 1} for their in ("board", "professional")]
+    moved = [cells[0], {**cells[1], "contacts_12m": 2}]
+    assert [d["pointer"] for d in difference({"cells": cells, "gaps": []}, {"cells": moved, "gaps": [moved[1]]})] == [
+        "/cells/board,professional/contacts_12m", "/gaps/board,professional",
+    ]  # fmt: skip
+
+
 def test_objects_that_nothing_tells_apart_are_one_value() -> None:
     before, after = [{"line": "l-1"}, {"line": "l-1"}], [{"line": "l-1"}]
     assert difference({"schedule": before}, {"schedule": after}) == [
