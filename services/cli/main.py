@@ -22,6 +22,8 @@ _WHERE: Final[Mapping[str, tuple[str, str]]] = {
     "loops": ("reading", "loops"),
     "history": ("reading", "history"),
     "question": ("questions", "question"),
+    "contributors": ("staff", "contributors"),
+    "staff-satisfaction": ("staff", "staff_satisfaction"),
     "rebuild": ("operating", "rebuild"),
     "reconcile": ("operating", "reconcile"),
     "schema": ("schemas", "schema"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import typer
@@ -10,8 +10,7 @@ import typer
 from services.cli.console import note, print_fields, print_json, print_table
 from services.cli.instance import find
 from services.cli.options import Cursor, DataDir, Json, day_or_moment, position_or_moment
-
-Columns = tuple[tuple[str, str], ...]
+from services.cli.parts import FIGURES, Columns, brief
 
 _RELATION: Final = (("relation_name", "Relatie"), ("tier", "Klasse"))
 _OVERDUE: Final = (
@@ -36,8 +35,7 @@ _ATTENTION: Final = (
     ("by_kind", "Naar soort"), ("by_layer", "Naar laag"), ("position", "Tot positie"),
 )  # fmt: skip
 _FIGURES: Final = (
-    ("instrument", "Meting"), ("wording_version", "Versie"), ("n", "Aantal"), ("mean", "Gemiddelde"), ("nps", "NPS"),
-    ("low_share", "Deel laag"), ("trend", "Per kwartaal"), ("direction", "Richting"),
+    *FIGURES, ("low_share", "Deel laag"), ("trend", "Per kwartaal"), ("direction", "Richting"),
 )  # fmt: skip
 _LOOPS: Final = (
     ("instrument", "Meting"), ("state", "Stand"), ("due_on", "Uiterlijk"), ("late", "Te laat"), ("owner", "Eigenaar"),
@@ -108,7 +106,7 @@ def question(
         _why(document)
     else:
         title, columns = _TABLES[number]
-        rows = [_brief(row) for row in document["items"]]
+        rows = [brief(row) for row in document["items"]]
         # A column that no row has (answers grow) takes no place.
         shown = tuple(c for c in columns if not rows or any(c[0] in row for row in rows))
         print_table(title, shown, rows)
@@ -125,16 +123,3 @@ def _why(document: Mapping[str, Any]) -> None:
     print_table("Waar het op rust", _EVIDENCE, document["evidence"])
     sources: list[dict[str, Any]] = document["sources"]
     print_table("De bronnen", tuple((name, name) for name in (sources[0] if sources else {})), sources)
-
-
-# What is nested in a row, in a few words.
-_IN_WORDS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "coalition": lambda signed: signed and (signed["name"] or signed["agreement"]),
-    "decisions": lambda taken: [f"{d['taken_on']} {d['decision']}" for d in taken or ()],
-    "trend": lambda quarters: [f"{q['quarter']}: {q['mean']} (n {q['n']})" for q in quarters or ()],
-    "evidence": lambda positions: len(positions) if len(positions) > 8 else positions,
-}
-
-
-def _brief(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: _IN_WORDS[k](v) if k in _IN_WORDS else v for k, v in row.items()}

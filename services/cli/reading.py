@@ -8,8 +8,9 @@ from urllib.parse import quote
 import typer
 
 from services.cli.console import print_fields, print_json, print_list, print_table
-from services.cli.instance import find
+from services.cli.instance import Instance, find
 from services.cli.options import Cursor, DataDir, Json, Limit, day_or_moment, position_or_moment
+from services.cli.parts import FIGURES, LINES, Part, print_part
 
 Ident = Annotated[str, typer.Argument(metavar="ID", help="UUID, of <soort>:<waarde> zoals gemeentecode:0518.")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="Zoals het was op dit moment (datum of tijdstip).")]
@@ -42,37 +43,41 @@ _HISTORY: Final = (
     ("type", "Soort"), ("department", "Afdeling"), ("data", "Inhoud"),
 )  # fmt: skip
 _DIFFERENCES: Final = (("pointer", "Veld"), ("before", "Eerst"), ("after", "Daarna"))
-_LINES: Final = (
-    ("line", "Regel"), ("our_layer", "Onze laag"), ("their_layer", "Hun laag"), ("state", "Stand"), ("due_on",
-    "Uiterlijk"),
-    ("overdue_on", "Te laat vanaf"), ("owner", "Eigenaar"),
-)  # fmt: skip
 
 
 @relation.command("show")
 def show(
-    ident: Ident, as_of: AsOf = None, known_at: KnownAt = None, json: Json = False, data_dir: DataDir = None
-) -> None:
-    """Toon alles van één relatie, nu of op een eerder moment."""
+    ident: Ident,
+    part: Annotated[Part | None, typer.Option(metavar="DEEL", help=f"Alleen dit deel: {', '.join(Part)}.")] = None,
+    as_of: AsOf = None, known_at: KnownAt = None,
+    plan: Annotated[str | None, typer.Option(help="Deel plan: niet het plan dat geldt, maar dit.")] = None,
+    question: Annotated[str | None, typer.Option(help="Deel plan: wie deze vraag beantwoordde.")] = None,
+    older: Annotated[int | None, typer.Option(min=1, help="Deel plan: vergelijk het antwoord op deze positie…")] = None,
+    newer: Annotated[int | None, typer.Option(min=1, help="…met het antwoord op deze positie.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=20, help="Deel opportunities: hoeveel ten hoogste.")] = None,
+    cursor: Cursor = None, json: Json = False, data_dir: DataDir = None,
+) -> None:  # fmt: skip
+    """Toon één relatie, of een deel van wat er van haar bekend is, nu of op een eerder moment."""
+    path = f"/v1/relations/{quote(ident, safe=':')}"
     document = find(data_dir).get(
-        f"/v1/relations/{quote(ident, safe=':')}", asOf=day_or_moment(as_of), knownAt=position_or_moment(known_at)
-    )
+        path if part is None else f"{path}/{part}", asOf=day_or_moment(as_of), knownAt=position_or_moment(known_at),
+        plan=plan, question=question, older=older, newer=newer, limit=limit, cursor=cursor,
+    )  # fmt: skip
     if json:
         print_json(document)
-        return
+    elif part is not None:
+        print_part(part, ident, document)
+    else:
+        _show_whole(ident, document)
+
+
+def _show_whole(ident: str, document: dict[str, Any]) -> None:
     listed = {"schedule", "contacts_by_layer_pair", "satisfaction"}
     print_fields(str(document.get("name", ident)), ((k, v) for k, v in document.items() if k not in listed))
-    print_table("Contactschema", _LINES, document.get("schedule") or [])
+    print_table("Contactschema", LINES, document["schedule"])
     pairs = (("our_layer", "Onze laag"), ("their_layer", "Hun laag"), ("contacts", "Contacten"), ("last_at", "Laatste"))
-    print_table("Wie spreekt wie", pairs, document.get("contacts_by_layer_pair") or [])
-    scores = (
-        ("instrument", "Meting"),
-        ("wording_version", "Versie"),
-        ("n", "Aantal"),
-        ("mean", "Gemiddelde"),
-        ("nps", "NPS"),
-    )
-    print_table("Tevredenheid", scores, document.get("satisfaction") or [])
+    print_table("Wie spreekt wie", pairs, document["contacts_by_layer_pair"])
+    print_table("Tevredenheid", FIGURES, document["satisfaction"])
 
 
 @relation.command("diff")
@@ -124,6 +129,8 @@ def timeline(
     of: Annotated[str | None, typer.Option("--relation", help="De tijdlijn van deze relatie.")] = None,
     department: Annotated[str | None, typer.Option(help="Alleen van deze afdeling.")] = None,
     family: Annotated[str | None, typer.Option(help="Alleen deze soort gebeurtenissen, zoals contact.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Alleen contact met deze laag, van hen of van ons.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Alleen contact over dit onderwerp.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Vanaf deze dag.")] = None,
     to: Annotated[str | None, typer.Option("--to", help="Tot en met deze dag.")] = None,
     limit: Limit = 50, cursor: Cursor = None, json: Json = False, data_dir: DataDir = None,
@@ -134,12 +141,15 @@ def timeline(
     path = (
         f"/v1/teams/{quote(team, safe='')}/timeline" if team else f"/v1/relations/{quote(of or '', safe=':')}/timeline"
     )
-    asked: dict[str, Any] = {"department": department, "family": family, "from": from_, "to": to}
-    document = find(data_dir).get(path, limit=limit, cursor=cursor, **asked)
+    document = find(data_dir).get(
+        path, department=department, family=family, layer=layer, topic=topic, to=to, limit=limit, cursor=cursor,
+        **{"from": from_},
+    )  # fmt: skip
     print_list("Tijdlijn", _ENTRIES, document, json)
 
 
 def alerts(
+    ident: Annotated[str | None, typer.Argument(metavar="ID", help="Toon dit ene signaal.")] = None,
     state: Annotated[str | None, typer.Option(help="Alleen met deze stand, zoals open.")] = None,
     owner: Annotated[str | None, typer.Option(help="Alleen van deze medewerker.")] = None,
     team: Annotated[str | None, typer.Option(help="Alleen van dit team.")] = None,
@@ -150,6 +160,9 @@ def alerts(
     """Toon de signalen: contact dat te laat is, en wat verder een mens nodig heeft."""
     from projections.rule_names import rule_name
 
+    if ident is not None:
+        _show_one("/v1/alerts", ident, find(data_dir), json)
+        return
     document = find(data_dir).get(
         "/v1/alerts", state=state, owner=owner, team=team, tier=tier, rule=rule, limit=limit, cursor=cursor
     )
@@ -160,6 +173,7 @@ def alerts(
 
 
 def loops(
+    ident: Annotated[str | None, typer.Argument(metavar="ID", help="Toon deze ene opvolging.")] = None,
     state: Annotated[str | None, typer.Option(help="Alleen met deze stand: open, late, closed.")] = None,
     of: Annotated[str | None, typer.Option("--relation", help="Alleen van deze relatie.")] = None,
     team: Annotated[str | None, typer.Option(help="Alleen van dit team.")] = None,
@@ -167,18 +181,35 @@ def loops(
     limit: Limit = 50, cursor: Cursor = None, json: Json = False, data_dir: DataDir = None,
 ) -> None:  # fmt: skip
     """Toon de lage scores die nog een vervolg moeten krijgen, of kregen."""
+    if ident is not None:
+        _show_one("/v1/loops", ident, find(data_dir), json)
+        return
     document = find(data_dir).get(
         "/v1/loops", state=state, relation=of, team=team, owner=owner, limit=limit, cursor=cursor
     )
     print_list("Opvolgingen", _LOOPS, document, json)
 
 
+def _show_one(path: str, ident: str, instance: Instance, json: bool) -> None:
+    document = instance.get(f"{path}/{quote(ident, safe='')}")
+    if json:
+        print_json(document)
+    else:
+        print_fields(str(document["relation_name"]), document.items())
+
+
 def history(
-    ident: Ident, as_of: AsOf = None, known_at: KnownAt = None, json: Json = False, data_dir: DataDir = None
-) -> None:
+    ident: Ident, as_of: AsOf = None, known_at: KnownAt = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=500, help="Hoeveel rijen ten hoogste; zonder deze optie alle.")
+    ] = None,
+    cursor: Cursor = None, json: Json = False, data_dir: DataDir = None,
+) -> None:  # fmt: skip
     """Toon wat er met een relatie gebeurde, zoals het boek het nu weet of toen wist."""
     path = f"/v1/relations/{quote(ident, safe=':')}/history"
-    document = find(data_dir).get(path, asOf=day_or_moment(as_of), knownAt=position_or_moment(known_at))
+    document = find(data_dir).get(
+        path, asOf=day_or_moment(as_of), knownAt=position_or_moment(known_at), limit=limit, cursor=cursor
+    )
     print_list("Geschiedenis", _HISTORY, document, json)
 
 

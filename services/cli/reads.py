@@ -22,6 +22,7 @@ API: Final = "over HTTP"
 ITSELF: Final = "itself"
 COMMANDS: Final[Mapping[str, str]] = {
     "status": API, "timeline": API, "alerts": API, "loops": API, "history": API, "question": API,
+    "contributors": API, "staff-satisfaction": API,
     "relation show": API, "relation list": API, "relation diff": API,
     "accesses list": API, "accesses relation": API, "accesses person": API,
     "accesses verify": "hashes",

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from services.api import shapes
 from services.cli.main import app
+from services.cli.parts import Part
 from services.settings import Settings
 from tests.conftest import AddDepartment
 from tests.running_book import Book, running
@@ -118,6 +119,7 @@ async def test_insight(settings: Settings, department: AddDepartment) -> None:
         await keeps_others_out(book, team)
         await shows_it_on_the_pages(book)
         await answers_on_the_command_line(book)
+        await shows_each_part_on_the_command_line(book)
 
 
 async def shows_one_relation(book: Book, last: Mapping[str, str]) -> None:
@@ -258,26 +260,68 @@ async def shows_it_on_the_pages(book: Book) -> None:
         assert (await browser.get(f"/relations/{OTHER}")).status_code == 404
 
 
-async def answers_on_the_command_line(book: Book) -> None:
+async def command(book: Book, *words: str) -> Result:
     known = {
         "RELATIEBOEK_URL": f"http://127.0.0.1:{book.settings.port}",
         "RELATIEBOEK_VIEWER_TOKEN": (await book.viewers())["all"],
     }
+    return await asyncio.to_thread(CliRunner(env=known).invoke, app, words)
 
-    async def ask(*words: str) -> Result:
-        done = await asyncio.to_thread(CliRunner(env=known).invoke, app, ["question", *words])
-        assert done.exit_code == 0, done.output
-        return done
+
+async def printed(book: Book, *words: str) -> str:
+    done = await command(book, *words)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+# Words that the table of each part shows.
+PARTS: Final[Mapping[Part, tuple[str, ...]]] = {
+    Part.MATRIX: ("Wie heeft contact met wie, twaalf maanden: niets gevonden.", "Contactpersonen", "professional"),
+    Part.SCHEDULE: ("Contactschema: niets gevonden.",),
+    Part.PLAN: ("Antwoorden", "+dichtbij", "Alle plannen"),
+    Part.SATISFACTION: ("nps-2026", "2026-Q1: 9.0 (n 3)", "Klachten"),
+    Part.AGREEMENTS: ("Samen sterk", "2026: 1000000 cent", "Wachttijd omlaag"),
+    Part.CHAIN: ("Kwetsbare ouderen", "Wie staat garant", "DSW", "DSW: 400 cent"),
+    Part.PARTNERSHIP: ("Minder wachten", "us 2026-01-05", "Een plan"),
+    Part.OPPORTUNITIES: ("Dagbesteding", "Te duur"),
+}
+
+
+async def shows_each_part_on_the_command_line(book: Book) -> None:
+    for part in Part:
+        told = await printed(book, "relation", "show", HAAG, "--part", part, "--json")
+        assert json.loads(told) == found(await book.get(f"/v1/relations/{HAAG}/{part}"))
+        shown = await printed(book, "relation", "show", HAAG, "--part", part)
+        assert [word for word in PARTS[part] if word not in shown] == []
+        then = await printed(book, "relation", "show", HAAG, "--part", part, "--as-of", "2026-01-20", "--json")
+        assert json.loads(then) == found(await book.get(f"/v1/relations/{HAAG}/{part}?asOf=2026-01-20"))
+    plan = json.loads(await printed(book, "relation", "show", HAAG, "--part", "plan", "--question", "5", "--json"))
+    assert plan["history"] == []
+    refused = await command(book, "relation", "show", HAAG, "--part", "chain", "--plan", "2026")
+    assert (refused.exit_code, "/query/plan: " in refused.output) == (2, True), refused.output
+
+    assert json.loads(await printed(book, "contributors", "--json")) == found(await book.get("/v1/contributors"))
+    assert "innovator" in await printed(book, "contributors")
+    assert json.loads(await printed(book, "staff-satisfaction", "--json"))["items"] == []
+    first = json.loads(await printed(book, "history", HAAG, "--limit", "2", "--json"))
+    rest = json.loads(await printed(book, "history", HAAG, "--cursor", first["next"], "--json"))
+    every = json.loads(await printed(book, "history", HAAG, "--json"))
+    assert (len(first["items"]), [*first["items"], *rest["items"]]) == (2, every["items"])
+    for narrowed in ("--topic", "geen"), ("--layer", "board"):
+        assert json.loads(await printed(book, "timeline", "--relation", HAAG, *narrowed, "--json"))["items"] == []
+
+
+async def answers_on_the_command_line(book: Book) -> None:
+    async def ask(*words: str) -> str:
+        return await printed(book, "question", *words)
 
     about = {3: ("--relation", HAAG), 7: ("--relation", HAAG)}
     for number in range(1, 10):
         words = (str(number), *about.get(number, ()))
-        document = json.loads((await ask(*words, "--json")).stdout)
+        document = json.loads(await ask(*words, "--json"))
         assert (document["question"], "items" in document) == (number, True)
-        assert (await ask(*words)).stdout.strip() != ""
-    assert [
-        i["commitment"] for i in json.loads((await ask("5", "--late", "--by", "us", "--json")).stdout)["items"]
-    ] == ["k-1"]
-    assert "Een plan" in (await ask("5", "--late")).stdout
-    refused = await asyncio.to_thread(CliRunner(env=known).invoke, app, ["question", "6", "--by", "us"])
+        assert (await ask(*words)).strip() != ""
+    assert [i["commitment"] for i in json.loads(await ask("5", "--late", "--by", "us", "--json"))["items"]] == ["k-1"]
+    assert "Een plan" in await ask("5", "--late")
+    refused = await command(book, "question", "6", "--by", "us")
     assert refused.exit_code != 0

@@ -1,0 +1,183 @@
+"""What `relation show --part` prints of each part of a relation: its fields, and a table for each of its lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from services.cli.console import note, print_fields, print_table
+
+Columns = tuple[tuple[str, str], ...]
+
+
+class Part(StrEnum):
+    """The path after `/v1/relations/{id}/`."""
+
+    MATRIX = "matrix"
+    SCHEDULE = "schedule"
+    PLAN = "plan"
+    SATISFACTION = "satisfaction"
+    AGREEMENTS = "agreements"
+    CHAIN = "chain"
+    PARTNERSHIP = "partnership"
+    OPPORTUNITIES = "opportunities"
+
+
+class _Table(NamedTuple):
+    field: str
+    title: str
+    columns: Columns
+
+
+_EVIDENCE: Final = ("evidence", "Posities")
+_LAYERS: Final = (("our_layer", "Onze laag"), ("their_layer", "Hun laag"))
+LINES: Final = (
+    ("line", "Regel"), *_LAYERS, ("state", "Stand"), ("due_on", "Uiterlijk"), ("overdue_on", "Te laat vanaf"),
+    ("owner", "Eigenaar"),
+)  # fmt: skip
+FIGURES: Final = (
+    ("instrument", "Meting"), ("wording_version", "Versie"), ("n", "Aantal"), ("mean", "Gemiddelde"), ("nps", "NPS"),
+)  # fmt: skip
+_KNOWN: Final = (
+    ("text", "Wat"), ("known_since", "Bekend sinds"), ("acknowledged", "Erkend"), ("acknowledged_by", "Erkend door"),
+    _EVIDENCE,
+)  # fmt: skip
+_TABLES: Final[Mapping[Part, tuple[_Table, ...]]] = {
+    Part.MATRIX: (
+        _Table("cells", "Wie heeft contact met wie, twaalf maanden", (
+            *_LAYERS, ("state", "Stand"), ("required", "Regels"), ("contacts_12m", "Contacten"),
+            ("minutes_12m", "Minuten"), ("last_at", "Laatste"),
+        )),
+        _Table("counterparts", "Contactpersonen", (("layer", "Hun laag"), ("people", "Wie"))),
+    ),
+    Part.SCHEDULE: (_Table("items", "Contactschema", LINES),),
+    Part.PLAN: (
+        _Table("questions", "Antwoorden", (
+            ("question", "Vraag"), ("answer", "Antwoord"), ("answered_on", "Beantwoord"),
+        )),
+        _Table("actions", "Acties", (
+            ("action", "Actie"), ("what", "Wat"), ("owner", "Eigenaar"), ("due_on", "Uiterlijk"), ("state", "Stand"),
+            ("late", "Te laat"),
+        )),
+        _Table("history", "Wie gaf welk antwoord", (
+            ("position", "Positie"), ("question", "Vraag"), ("answered_on", "Beantwoord"), ("department", "Afdeling"),
+            ("actor", "Wie"), ("stands", "Geldt"), ("changes", "Wat er veranderde"),
+        )),
+        _Table("plans", "Alle plannen", (
+            ("plan", "Plan"), ("started_on", "Begonnen"), ("state", "Stand"), ("superseded_by", "Vervangen door"),
+        )),
+    ),
+    Part.SATISFACTION: (
+        _Table("items", "Tevredenheid", (
+            *FIGURES, ("low_share", "Deel laag"), ("trend", "Per kwartaal"), ("direction", "Richting"), _EVIDENCE,
+        )),
+        _Table("loops", "Opvolging van lage scores", (
+            ("instrument", "Meting"), ("state", "Stand"), ("due_on", "Uiterlijk"), ("late", "Te laat"),
+            ("owner", "Eigenaar"), _EVIDENCE,
+        )),
+        _Table("rounds", "Meetrondes", (
+            ("round", "Ronde"), ("instrument", "Meting"), ("wording_version", "Versie"), ("closed_on", "Gesloten"),
+            ("n", "Aantal"), ("mean", "Gemiddelde"), ("nps", "NPS"),
+        )),
+        _Table("complaints", "Klachten", (
+            ("period", "Periode"), ("count", "Aantal"), ("resolved", "Opgelost"), _EVIDENCE,
+        )),
+        _Table("outcomes", "Uitkomsten", (
+            ("indicator", "Waarover"), ("period", "Periode"), ("value", "Waarde"), ("unit", "Eenheid"), ("n", "Aantal"),
+            _EVIDENCE,
+        )),
+    ),
+    Part.AGREEMENTS: (
+        _Table("agreements", "Overeenkomsten", (
+            ("agreement", "Overeenkomst"), ("type", "Soort"), ("name", "Naam"), ("state", "Stand"), ("from", "Vanaf"),
+            ("until", "Tot en met"), ("ends_in_days", "Dagen tot het einde"), ("frame", "Kader"), _EVIDENCE,
+        )),
+        _Table("programmes", "Programma's", (
+            ("programme", "Programma"), ("name", "Naam"), ("state", "Stand"), ("rag", "Stoplicht"),
+            ("red_without_decision", "Rood zonder besluit"), ("decisions", "Bijgestuurd"), ("ends_on", "Eindigt"),
+            _EVIDENCE,
+        )),
+    ),
+    Part.CHAIN: (
+        _Table("phases", "Fasen", (
+            ("phase", "Fase"), ("name", "Naam"), ("partners", "Partners"), ("guarantors", "Wie staat garant"),
+            ("without_guarantor", "Zonder garantie"),
+        )),
+        _Table("matrix", "Wie investeert en wie wint", (
+            ("organisation_name", "Organisatie"), ("organisation", "Id"), ("financing_system", "Stelsel"),
+            ("invested_cents", "Investeert (cent)"), ("returned_cents", "Levert op (cent)"),
+            ("shared_cents", "Gedeeld (cent)"), ("net_cents", "Verschil (cent)"), ("role", "Rol"), _EVIDENCE,
+        )),
+        _Table("baseline", "Uitgangspunt", (
+            ("indicator", "Waarover"), ("period", "Periode"), ("cents", "Bedrag (cent)"), ("agreed_on", "Afgesproken"),
+            _EVIDENCE,
+        )),
+        _Table("sharing_key", "Verdeelsleutel", (
+            ("organisation_name", "Organisatie"), ("organisation", "Id"), ("share_pct", "Deel (%)"),
+        )),
+        _Table("savings", "Besparingen", (
+            ("period", "Periode"), ("saving_cents", "Besparing (cent)"), ("quality_met", "Kwaliteit gehaald"),
+            ("distributed_on", "Verdeeld"), ("amounts", "Over wie"), _EVIDENCE,
+        )),
+    ),
+    Part.PARTNERSHIP: (
+        _Table("interests", "Belangen", (("holder", "Van wie"), *_KNOWN)),
+        _Table("performances", "Prestaties", (("by", "Van wie"), ("period", "Periode"), *_KNOWN)),
+        _Table("commitments", "Toezeggingen", (
+            ("by", "Door"), ("what", "Toezegging"), ("due_on", "Uiterlijk"), ("state", "Stand"), ("late", "Te laat"),
+            ("days_late", "Dagen te laat"), _EVIDENCE,
+        )),
+    ),
+    Part.OPPORTUNITIES: (
+        _Table("items", "Kansen", (
+            ("title", "Wat"), ("state", "Stand"), ("value_cents", "Waarde (cent)"), ("announced_on", "Aangekondigd"),
+            ("decided_on", "Besloten"), ("reason", "Reden"), ("relation_then", "De relatie toen"), _EVIDENCE,
+        )),
+    ),
+}  # fmt: skip
+
+
+def print_part(part: Part, ident: str, document: Mapping[str, Any]) -> None:
+    """What HTTP answered, in tables; a chain each its own."""
+    tables = _TABLES[part]
+    listed = {table.field for table in tables}
+    name = str(document.get("relation_name") or ident)
+    left_out = {*listed, "next", "layers", "gaps", "chains"}
+    print_fields(name, ((k, v) for k, v in document.items() if k not in left_out))
+    if part is not Part.CHAIN:
+        _print_tables(tables, document)
+    elif not document["chains"]:
+        print_table("Ketens", (), [])
+    for chain in document["chains"] if part is Part.CHAIN else ():
+        print_fields(chain["name"], ((k, v) for k, v in chain.items() if k not in listed))
+        _print_tables(tables, chain)
+    if document.get("next"):
+        note(f"Er is meer: voeg toe --cursor {document['next']}")
+
+
+def _print_tables(tables: Sequence[_Table], document: Mapping[str, Any]) -> None:
+    for table in tables:
+        print_table(table.title, table.columns, map(brief, document[table.field]))
+
+
+# What is nested in a row, in a few words.
+_IN_WORDS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "coalition": lambda signed: signed and (signed["name"] or signed["agreement"]),
+    "decisions": lambda taken: [f"{d['taken_on']} {d['decision']}" for d in taken or ()],
+    "trend": lambda quarters: [f"{q['quarter']}: {q['mean']} (n {q['n']})" for q in quarters or ()],
+    "evidence": lambda positions: len(positions) if len(positions) > 8 else positions,
+    "required": lambda lines: [line["line"] for line in lines],
+    "people": lambda people: [f"{p['name']} ({p['function']})" for p in people],
+    "changes": "\n".join,
+    "frame": lambda years: [f"{y['year']}: {y['cents']} cent" for y in years or ()],
+    "partners": lambda partners: [p["organisation_name"] or p["organisation"] for p in partners],
+    "guarantors": lambda given: [g["organisation_name"] or g["organisation"] for g in given if g["holds"]],
+    "amounts": lambda amounts: [f"{a['organisation_name'] or a['organisation']}: {a['cents']} cent" for a in amounts],
+    "acknowledged_by": lambda sides: [f"{side['by']} {side['on']}" for side in sides],
+}
+
+
+def brief(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a document as a table shows it."""
+    return {k: _IN_WORDS[k](v) if k in _IN_WORDS else v for k, v in row.items()}
