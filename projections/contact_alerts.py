@@ -85,7 +85,7 @@ def evolve(rows: Rows, event: Recorded) -> None:
         elif kind in STAFF_KINDS:
             fold_staff(rows, event)
         return
-    _relation(rows, event, _REGISTERS.get(kind, {}))
+    _relation(rows, event)
     fold_sight(rows, event)
     fold_alias(rows, event)
     if event.absorbed is not None:
@@ -113,7 +113,7 @@ def evolve_withdrawn(rows: Rows, event: Recorded, withdrawal: Recorded) -> None:
             rows.put("pending", {"whole": ALL, "what": INSTITUTION})
         return
     fold_sight(rows, event)
-    _relation(rows, event, {})
+    _relation(rows, event, withdrawn=True)
     row: Row = dict(rows.get("relation", event.relation) or {})
     if withdrawal.position > row["withdrawn_position"]:
         row.update(withdrawn_position=withdrawal.position, withdrawn_at=withdrawal.recorded_at)
@@ -124,7 +124,7 @@ def build(calendar: WorkingCalendar, lead_working_days: int = LEAD_WORKING_DAYS)
     """The projection for an institution's calendar and lead."""
     return Projection(
         name="contact_alerts",
-        version=5,
+        version=6,
         metadata=metadata,
         needs=needs,
         evolve=evolve,
@@ -145,7 +145,7 @@ def _department(rows: Rows, event: Recorded) -> None:
         rows.put("department", {"department": event.department, "last_at": event.recorded_at})
 
 
-def _relation(rows: Rows, event: Recorded, registers: Mapping[str, str]) -> None:
+def _relation(rows: Rows, event: Recorded, *, withdrawn: bool = False) -> None:
     known: Row | None = rows.get("relation", event.relation)
     if known is None:
         rows.put("roster", {"whole": ALL, "relation": event.relation})
@@ -155,14 +155,15 @@ def _relation(rows: Rows, event: Recorded, registers: Mapping[str, str]) -> None
             "root": event.relation,
         }  # fmt: skip
     row: Row = {**known, "version": max(known["version"], event.version)}
-    for column, field in registers.items():
+    registers = () if withdrawn else _REGISTERS.get(event.kind, {}).items()
+    for column, field in registers:
         value = event.data.get(field)
         if value is not None and event.stamp > row["stamps"].get(column, []):
             row[column] = value
             row["stamps"] = {**row["stamps"], column: event.stamp}
     if row["name"] != known["name"]:
         row["name_key"] = name_key(row["name"])
-    if event.kind == "relation.tier_assigned":
+    if event.kind == "relation.tier_assigned" and not withdrawn:
         assigned = [event.stamp, event.data["tier"], event.position, iso(event.recorded_at)]
         row["tiers"] = sorted([t for t in row["tiers"] if t[0] != event.stamp] + [assigned])
         row["tier"] = row["tiers"][-1][1]

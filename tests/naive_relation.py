@@ -1,143 +1,154 @@
-"""What the relation view holds beside contacts, and what is shown of it, read off the facts.
-
-Written apart from the projections: nothing is kept between one event and the next.
-"""
+"""What the relation view holds beside contacts and lines, read off the facts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Iterable
 from typing import Any
 
 from events.recorded import Recorded
-from tests.naive import Facts, counting, day
+from tests import naive_heads
+from tests.naive import Row, Table, bits, counting, day, grouped, last, newest, on
+from tests.naive_contacts import contacts
+
+_ACTIONS = tuple(f"plan.action_{k}" for k in ("agreed", "completed", "deferred", "dropped"))
+_PLANS = tuple(f"plan.{k}" for k in ("drafted", "question_answered", "approved", "superseded"))
+_COMMITMENTS = tuple(f"commitment.{k}" for k in ("made", "fulfilled", "broken", "released"))
+_COUNTERPARTS = tuple(f"counterpart.{k}" for k in ("added", "moved", "departed"))
 
 
-def _by(events: Sequence[Recorded], field: str, *kinds: str) -> dict[tuple[str, str], list[Recorded]]:
-    """The facts of these kinds by relation and the value of the field, by stamp."""
-    found: dict[tuple[str, str], list[Recorded]] = {}
-    for e in counting(events):
-        if e.kind in kinds:
-            found.setdefault((e.relation, e.data[field]), []).append(e)
+def relations(events: Iterable[Recorded]) -> Table:
+    events = list(events)
+    counted = contacts(events)
+    found: Table = {}
+    for (relation,), row in naive_heads.relations(events).items():
+        minutes = [data["duration_min"] for (of, _), data in counted.items() if of == relation]
+        found[relation,] = {**row, "contacts_total": len(minutes), "minutes_total": sum(minutes)}
     return found
 
 
-def plans(events: Sequence[Recorded]) -> Facts:
-    """started_on, horizon_on, approved_on, superseded_on, superseded_by of every plan that any fact names."""
-    kinds = [
-        *(f"plan.{k}" for k in ("drafted", "question_answered", "approved", "superseded")),
-        *(f"plan.action_{k}" for k in ("agreed", "completed", "deferred", "dropped")),
-    ]
-    found: Facts = {}
-    for key, mine in _by(events, "plan", *kinds).items():
-        drafted = [e for e in mine if e.kind == "plan.drafted"]
-        approved = [day(e) for e in mine if e.kind == "plan.approved"]
-        turns = [e for e in mine if e.kind in ("plan.approved", "plan.superseded")]
-        gone = turns[-1] if turns and turns[-1].kind == "plan.superseded" else None
-        found[key] = (
-            min(day(e) for e in mine),
-            date.fromisoformat(drafted[-1].data["horizon_on"]) if drafted else None,
-            approved[-1] if approved else None,
-            None if gone is None else day(gone),
-            None if gone is None else gone.data["by"],
-        )
+def plans(events: Iterable[Recorded]) -> Table:
+    """Every plan that any fact names; approved again after it was superseded, it is not superseded."""
+    found: Table = {}
+    for key, mine in grouped(events, ["plan"], *_PLANS, *_ACTIONS).items():
+        drafted, approved = last(mine, "plan.drafted"), last(mine, "plan.approved")
+        turn = last(mine, "plan.approved", "plan.superseded")
+        gone = turn if turn is not None and turn.kind == "plan.superseded" else None
+        found[key] = {
+            "started_on": min(day(e) for e in mine),
+            "template": None if drafted is None else drafted.data["template"],
+            "horizon_on": None if drafted is None else on(drafted.data["horizon_on"]),
+            "drafted_on": None if drafted is None else day(drafted),
+            "approved_on": None if approved is None else day(approved),
+            "superseded_on": None if gone is None else day(gone),
+            "superseded_by": None if gone is None else gone.data["by"],
+        }
     return found
 
 
-def actions(events: Sequence[Recorded]) -> Facts:
-    """plan, owner, due_on, state, deferred_on, ended_on of every action that was agreed."""
-    ends = {"plan.action_completed": "completed", "plan.action_dropped": "dropped"}
-    found: Facts = {}
-    for key, mine in _by(events, "action", "plan.action_agreed", "plan.action_deferred", *ends).items():
-        agreed = [e for e in mine if e.kind == "plan.action_agreed"]
-        due = [e for e in mine if e.kind not in ends]
-        deferred = [day(e) for e in mine if e.kind == "plan.action_deferred"]
-        ended = [e for e in mine if e.kind in ends]
-        if agreed:
-            found[key] = (
-                agreed[-1].data["plan"], agreed[-1].data["owner"], date.fromisoformat(due[-1].data["due_on"]),
-                ends[ended[-1].kind] if ended else "open", deferred[-1] if deferred else None,
-                day(ended[-1]) if ended else None,
-            )  # fmt: skip
+def _answer(e: Recorded) -> Row:
+    return {"answer": e.data["answer"], "answered_on": day(e), "hidden": bits(e), "position": e.position}
+
+
+def answers(events: Iterable[Recorded]) -> Table:
+    return newest(events, ["plan", "question"], "plan.question_answered", _answer)
+
+
+def answer_versions(events: Iterable[Recorded]) -> Table:
+    return {
+        (e.relation, e.data["plan"], e.data["question"], f"{e.source} {e.id}"): {
+            **_answer(e), "recorded_at": e.recorded_at, "department": e.department, "actor": e.actor,
+        }
+        for e in counting(events)
+        if e.kind == "plan.question_answered"
+    }  # fmt: skip
+
+
+def actions(events: Iterable[Recorded]) -> Table:
+    """Every action that any fact names."""
+    found: Table = {}
+    for key, mine in grouped(events, ["action"], *_ACTIONS).items():
+        agreed, deferred = last(mine, _ACTIONS[0]), last(mine, "plan.action_deferred")
+        due = last(mine, _ACTIONS[0], "plan.action_deferred")
+        ended = last(mine, "plan.action_completed", "plan.action_dropped")
+        whys = [e for e in (deferred, ended) if e is not None and e.data.get("reason") is not None]
+        reasons = [e.data["reason"] for e in sorted(whys, key=mine.index)]
+        found[key] = {
+            "plan": None if agreed is None else agreed.data["plan"],
+            "what": None if agreed is None else agreed.data["what"],
+            "owner": None if agreed is None else agreed.data["owner"],
+            "marketing": agreed is not None and bool(agreed.data.get("marketing")),
+            "due_on": None if due is None else on(due.data["due_on"]),
+            "state": "open" if ended is None else ended.kind.removeprefix("plan.action_"),
+            "deferred_on": None if deferred is None else day(deferred),
+            "ended_on": None if ended is None else day(ended),
+            "reason": reasons[-1] if reasons else None,
+            "hidden": bits(*mine),
+        }
     return found
 
 
-def commitments(events: Sequence[Recorded]) -> Facts:
-    """by, due_on, state of every commitment that was made."""
-    kinds = [f"commitment.{k}" for k in ("made", "fulfilled", "broken", "released")]
-    found: Facts = {}
-    for key, mine in _by(events, "commitment", *kinds).items():
-        made = [e for e in mine if e.kind == kinds[0]]
-        ended = [e.kind.removeprefix("commitment.") for e in mine if e.kind != kinds[0]]
-        if made:
-            due_on = date.fromisoformat(made[-1].data["due_on"])
-            found[key] = made[-1].data["by"], due_on, ended[-1] if ended else "open"
+def knowledge(events: Iterable[Recorded]) -> Table:
+    def row(e: Recorded) -> Row:
+        return {
+            "text": e.data["text"], "valid_until": on(e.data["valid_until"]), "recorded_on": day(e), "hidden": bits(e),
+        }  # fmt: skip
+
+    return newest(events, ["item"], "knowledge.item_recorded", row)
+
+
+def measured(events: Iterable[Recorded]) -> Table:
+    def row(e: Recorded) -> Row:
+        kept = {name: e.data[name] for name in ("revenue_cents", "share_pct")}
+        return {**kept, "measured_on": day(e), "hidden": bits(e), "position": e.position}
+
+    return newest(events, ["year"], "knowledge.position_measured", row)
+
+
+def links(events: Iterable[Recorded]) -> Table:
+    def row(e: Recorded) -> Row:
+        kept = {name: e.data.get(name) for name in ("coverage", "basis")}
+        return {**kept, "assessed_on": day(e), "hidden": bits(e), "position": e.position}
+
+    return newest(events, ["ours", "theirs"], "matrix.link_assessed", row)
+
+
+def commitments(events: Iterable[Recorded]) -> Table:
+    """As the relation view has them."""
+    kept = ("by", "what", "due_on", "state", "hidden")
+    return {key: {name: row[name] for name in kept} for key, row in promises(events).items()}
+
+
+def promises(events: Iterable[Recorded]) -> Table:
+    """Every commitment that any fact names."""
+    found: Table = {}
+    for key, mine in grouped(events, ["commitment"], *_COMMITMENTS).items():
+        made, ended = last(mine, "commitment.made"), last(mine, *_COMMITMENTS[1:])
+        found[key] = {
+            "by": None if made is None else made.data["by"], "what": None if made is None else made.data["what"],
+            "made_on": None if made is None else day(made),
+            "due_on": None if made is None else on(made.data["due_on"]),
+            "state": "open" if ended is None else ended.kind.removeprefix("commitment."),
+            "ended_on": None if ended is None else day(ended), "hidden": bits(*mine),
+            "positions": sorted(e.position for e in mine),
+        }  # fmt: skip
     return found
 
 
-def counterparts(events: Sequence[Recorded]) -> Facts:
-    """layer, function, present, departed_on of every person at a relation."""
-    kinds = [f"counterpart.{k}" for k in ("added", "moved", "departed")]
-    found: Facts = {}
-    for key, mine in _by(events, "person", *kinds).items():
-        row: dict[str, Any] = {"layer": None, "function": None, "present": True, "departed_on": None}
+def counterparts(events: Iterable[Recorded]) -> Table:
+    """A move says only what changed; who is added again after leaving is there."""
+    found: Table = {}
+    for key, mine in grouped(events, ["person"], *_COUNTERPARTS).items():
+        row: dict[str, Any] = dict.fromkeys(("name", "function", "layer", "decision_role"))
+        row |= {"present": True, "departed_on": None, "moved_on": None}
         for e in mine:
             if e.kind == "counterpart.departed":
                 row |= {"present": False, "departed_on": day(e)}
-            else:
-                row |= {f: e.data[f] for f in ("layer", "function") if f in e.data}
+                continue
+            fields = ("name", "function", "layer", "decision_role")
+            row |= {f: e.data.get(f) for f in fields if f in e.data or e.kind == "counterpart.added"}
             if e.kind == "counterpart.added":
-                row |= {"present": True, "departed_on": None}
-        found[key] = tuple(row.values())
+                row |= {"present": True, "departed_on": None, "moved_on": None}
+            elif "layer" in e.data:
+                row["moved_on"] = day(e)
+        found[key] = row
     return found
-
-
-def figures(events: Sequence[Recorded]) -> dict[str, Any]:
-    """{n, mean, nps, low_share, by quarter: n, mean, nps, low_share} of each relation that answered the one wording."""
-    wording = next(e.data for e in counting(events) if e.kind == "satisfaction.instrument_defined")
-    answers: dict[str, list[tuple[date, int]]] = {}
-    for (relation, _), mine in _by(events, "response", "satisfaction.scored").items():
-        answers.setdefault(relation, []).append((day(mine[-1]), mine[-1].data["score"]))
-
-    def of(scores: list[int]) -> tuple[int, float | None, float | None, float | None]:
-        n = len(scores)
-        if n < wording["min_n"]:
-            return n, None, None, None
-        low, high = sum(s <= 6 for s in scores), sum(s >= 9 for s in scores)
-        return n, round(sum(scores) / n, 2), round(100 * high / n - 100 * low / n, 1), round(low / n, 4)
-
-    found: dict[str, Any] = {}
-    for relation, given in answers.items():
-        quarters = sorted({(on.year, (on.month - 1) // 3 + 1) for on, _ in given})
-        found[relation] = (
-            of([s for _, s in given]),
-            [
-                (f"{y}-Q{q}", *of([s for on, s in given if (on.year, (on.month - 1) // 3 + 1) == (y, q)]))
-                for y, q in quarters
-            ],
-        )
-    return found
-
-
-def pockets(events: Sequence[Recorded]) -> dict[tuple[str, str, str | None], tuple[int, int, int, int]]:
-    """Invested, returned, shared and net cents by relation, organisation and financing system (of one chain)."""
-    facts = [e for e in counting(events) if e.family == "chain"]
-    found: dict[tuple[str, str, str | None], list[int]] = {}
-    for n, kind in enumerate(("chain.investment_recorded", "chain.return_recorded")):
-        for e in facts:
-            if e.kind == kind:
-                cell = found.setdefault((e.relation, e.data["organisation"], e.data["financing_system"]), [0, 0, 0])
-                cell[n] += e.data["cents"]
-    assessed = {(e.relation, e.data["assessment"]) for e in facts if e.kind == "chain.savings_assessed"}
-    shared = _by(events, "assessment", "chain.savings_distributed")
-    for (relation, _), mine in ((k, v) for k, v in shared.items() if k in assessed):
-        for amount in mine[-1].data["amounts"]:
-            organisation = amount["organisation"]
-            systems = {
-                e.data["financing_system"] for e in facts
-                if e.relation == relation and e.data.get("financing_system") is not None
-                and (e.data.get("by") or e.data["organisation"]) == organisation
-            }  # fmt: skip
-            system = systems.pop() if len(systems) == 1 else None
-            found.setdefault((relation, organisation, system), [0, 0, 0])[2] += amount["cents"]
-    return {key: (i, r, s, r + s - i) for key, (i, r, s) in found.items()}
