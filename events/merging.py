@@ -2,7 +2,7 @@
 
 The thing `alias:<absorbed>` says whose relation it is now: {"survivor": UUID, or null once unmerged, "occurred": …}.
 Chains may be as deep as they come; the walk up a chain looks at keys that no template can name beforehand, which
-`events.append` loads on the way.
+`events.lookups` loads on the way.
 """
 
 from __future__ import annotations

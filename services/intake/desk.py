@@ -24,9 +24,10 @@ from nats.js.errors import Error as JetStreamError
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from sqlalchemy.exc import SQLAlchemyError
 
-from events.append import Appended, Arrival, Ledger
+from events.append import Appended, Ledger
 from events.book import Reject
 from events.catalog import check
+from events.deciding import Arrival
 from events.errors import Diverged, FieldError, Invalid, Unavailable
 from events.relay import Relay
 from events.verdict import Verdict, problem

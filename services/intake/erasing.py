@@ -15,9 +15,10 @@ import orjson
 import structlog
 
 from events import erasing
-from events.append import Arrival, Ledger
+from events.append import Ledger
 from events.catalog import check
 from events.clock import system_now
+from events.deciding import Arrival
 from events.errors import FieldError
 from events.keys import KEPT
 from events.postgres import OUTAGES, Connection, connect

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from events.append import Arrival, Ledger
+from events.append import Ledger
 from events.catalog import check
+from events.deciding import Arrival
 from events.errors import SetupError
 from events.keys import Ring
 from events.postgres import connect

@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from events.append import Arrival, Ledger
+from events.append import Ledger
 from events.catalog import TYPES, check, personal_paths
+from events.deciding import Arrival
 from events.privacy import Privacy
 from events.verdict import Verdict
 from tests.every_kind import department_of, every_kind

@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from events.append import Arrival, Ledger
+from events.append import Ledger
 from events.catalog import check
+from events.deciding import Arrival
 from events.ledger import read
 from events.privacy import Privacy
 from events.proof import GENESIS, leaf_hash

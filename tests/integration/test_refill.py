@@ -16,9 +16,10 @@ from nats.js import JetStreamContext
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from events.append import Arrival, Ledger
+from events.append import Ledger
 from events.audit import verify
 from events.catalog import check
+from events.deciding import Arrival
 from events.postgres import connect
 from events.privacy import ERASED, LOST
 from events.reconcile import reconcile

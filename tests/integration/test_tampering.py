@@ -16,10 +16,11 @@ from typing import Any
 import orjson
 import pytest
 
-from events.append import Arrival, Ledger
+from events.append import Ledger
 from events.audit import line_of, verify
 from events.catalog import check
 from events.checkpoint import BadCheckpoint, Signer
+from events.deciding import Arrival
 from events.errors import Diverged, NotFound, SetupError
 from events.postgres import Connection, connect
 from events.privacy import Privacy
