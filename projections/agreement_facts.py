@@ -101,7 +101,7 @@ def agreement_state(row: Row, today: date) -> str:
     return "running" if row["until_on"] is None or today <= row["until_on"] else "expired"
 
 
-def agreements_of(rows: Rows, relation: str, today: date, *, hidden: int = 0) -> list[dict[str, Any]]:
+def agreements_of(rows: Rows, relation: str, today: date, *, hidden: int) -> list[dict[str, Any]]:
     """The signed agreements of a relation that this reader may see, running ones first, the first to end first.
 
     `ends_in_days` counts from today to the last day; None when it does not run. `evidence` holds positions.

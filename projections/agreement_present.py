@@ -16,7 +16,7 @@ from projections.rows import Row, Rows
 STALE_DAYS: Final = 92
 
 
-def present_agreements(rows: Rows, relation: str, now: datetime, *, hidden: int = 0) -> dict[str, Any] | None:
+def present_agreements(rows: Rows, relation: str, now: datetime, *, hidden: int) -> dict[str, Any] | None:
     """{relation, relation_name, tier, agreements, programmes}; None when the relation is not registered.
 
     An agreement as `agreement_facts.agreement_json`, with the ids of its `programmes`; a programme as `programme_json`.
@@ -42,7 +42,7 @@ def present_agreements(rows: Rows, relation: str, now: datetime, *, hidden: int 
 
 
 def programme_json(
-    programme: Row, reports: Iterable[Row], decisions: Iterable[Row], today: date, *, hidden: int = 0
+    programme: Row, reports: Iterable[Row], decisions: Iterable[Row], today: date, *, hidden: int
 ) -> dict[str, Any]:
     """How a programme is doing: `rag` is the worst of its indicators, `indicators` their latest reports and every
     report before, `decisions` what was steered, the newest first. `stale`: running, and without a report for three

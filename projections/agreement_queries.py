@@ -32,8 +32,9 @@ from projections.heads import of_root, own_relations, read_columns, rows_of, sco
 from projections.loading import load_united
 from projections.page import Page, bad_cursor, check_limit, decode_cursor, encode_cursor
 from projections.parties import Parties, parties
+from projections.sight import open_to
 from projections.store import Live, live
-from projections.viewer import EVERYTHING, Viewer, hidden_bits, rows_of_agreements
+from projections.viewer import Viewer, hidden_bits, rows_of_agreements
 
 Rag = Literal["red", "amber", "green"]
 ProgrammeState = Literal["coming", "running", "past"]
@@ -43,9 +44,7 @@ _Listed = Select[*tuple[Any, ...]]
 _SCOPE: Final = "programmes"
 
 
-async def agreements(
-    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING
-) -> dict[str, Any] | None:
+async def agreements(conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer) -> dict[str, Any] | None:
     """What `present_agreements` gives, with the parties by name and `position`; None: not there for this viewer."""
     build = await live(conn, PROJECTION)
     loaded = await load_united(conn, PROJECTION, build, relation, viewer)
@@ -73,7 +72,7 @@ async def with_parties(
 async def programmes(
     conn: AsyncConnection, now: datetime, *, relation: str | None = None, tier: str | None = None,
     team: str | None = None, rag: Rag | None = None, state: ProgrammeState | None = None,
-    ends_before: date | None = None, cursor: str | None = None, limit: int = 100, viewer: Viewer = EVERYTHING,
+    ends_before: date | None = None, cursor: str | None = None, limit: int = 100, viewer: Viewer,
 ) -> Page:  # fmt: skip
     """Question 8: every programme, and every coalition without one, the first to end first.
 
@@ -131,7 +130,7 @@ def _programmes(
         )
         .select_from(of_root(tables, programme))
         .where(
-            programme.c.name.is_not(None), programme.c.hidden.bitwise_and(hidden) == 0, *conditions,
+            programme.c.name.is_not(None), open_to(programme.c.hidden, hidden), *conditions,
             *([] if rag is None else [programme.c.rag == rag]), *([] if state is None else [when[state]]),
         )
     )  # fmt: skip
@@ -152,7 +151,7 @@ def _coalitions(tables: Mapping[str, Table], conditions: Sequence[ColumnElement[
         )
         .select_from(of_root(tables, agreement))
         .where(
-            agreement.c.type == "coalition", agreement.c.hidden.bitwise_and(hidden) == 0, ~has_one, *conditions,
+            agreement.c.type == "coalition", open_to(agreement.c.hidden, hidden), ~has_one, *conditions,
         )
     )  # fmt: skip
 

@@ -30,7 +30,7 @@ from projections.schedule_line import Line
 from projections.store import live
 from projections.timeline_titles import RESTRICTED, title
 from projections.title_words import Language
-from projections.viewer import EVERYTHING, Viewer, hidden_bits, restriction
+from projections.viewer import Viewer, hidden_bits, restriction
 from projections.working_calendar import WorkingCalendar
 
 _CALENDAR: Final = WorkingCalendar()
@@ -42,7 +42,7 @@ async def explain(
     conn: AsyncConnection,
     alert_id: str,
     now: datetime,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
     calendar: WorkingCalendar = _CALENDAR,
     silent_after: int = SILENT_WORKING_DAYS,
 ) -> dict[str, Any] | None:

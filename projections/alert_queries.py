@@ -37,8 +37,9 @@ from projections.heads import root_of
 from projections.institution import Institution
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.rows import Row
+from projections.sight import open_to
 from projections.store import Live, live, versioned
-from projections.viewer import EVERYTHING, Viewer, hidden_bits
+from projections.viewer import Viewer, hidden_bits
 from projections.working_calendar import WorkingCalendar
 
 STATES: Final = ("open", "acknowledged", "snoozed", "escalated", "resolved", "all")
@@ -129,7 +130,7 @@ async def list_alerts(
     cursor: str | None = None,
     limit: int = 50,
     now: datetime,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
     calendar: WorkingCalendar = _CALENDAR,
     silent_after: int = SILENT_WORKING_DAYS,
 ) -> Page:
@@ -141,7 +142,7 @@ async def list_alerts(
     tables = (await live(conn, PROJECTION)).tables
     alert, home = tables["alert"], tables["relation"].alias("home")
     query = _alerts(tables, home, local_date(now)).where(*_in_state(tables, state, now))
-    query = visible(query, tables, home, viewer, team, tier).where(alert.c.hidden.bitwise_and(hidden_bits(viewer)) == 0)
+    query = visible(query, tables, home, viewer, team, tier).where(open_to(alert.c.hidden, hidden_bits(viewer)))
     if owner_ref is not None:
         query = query.where(_alert_owner(tables, home, local_date(now)) == owner_ref)
     if relation is not None:
@@ -160,7 +161,7 @@ async def show_alert(
     conn: AsyncConnection,
     alert_id: str,
     now: datetime,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
     calendar: WorkingCalendar = _CALENDAR,
     silent_after: int = SILENT_WORKING_DAYS,
 ) -> dict[str, Any] | None:
@@ -168,7 +169,7 @@ async def show_alert(
     tables = (await live(conn, PROJECTION)).tables
     alert, home = tables["alert"], tables["relation"].alias("home")
     query = visible(_alerts(tables, home, local_date(now)), tables, home, viewer, None, None)
-    query = query.where(alert.c.alert == alert_id.lower(), alert.c.hidden.bitwise_and(hidden_bits(viewer)) == 0)
+    query = query.where(alert.c.alert == alert_id.lower(), open_to(alert.c.hidden, hidden_bits(viewer)))
     rows = (await conn.execute(query)).mappings().all()
     items = await _alerts_json(conn, rows[:1], tables, now, calendar, silent_after)
     return items[0] if items else None
@@ -189,7 +190,7 @@ async def overdue_lines(
     tier: str | None = None,
     cursor: str | None = None,
     limit: int = 100,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
     calendar: WorkingCalendar = _CALENDAR,
     lead_working_days: int = LEAD_WORKING_DAYS,
 ) -> Page:

@@ -19,7 +19,7 @@ from projections.rows import Row, Rows
 _COUNTED: Final = frozenset({"flow", "guarantee"})
 
 
-def present_chains(rows: Rows, relation: str, now: datetime, *, hidden: int = 0) -> dict[str, Any] | None:
+def present_chains(rows: Rows, relation: str, now: datetime, *, hidden: int) -> dict[str, Any] | None:
     """{relation, relation_name, tier, chains}; None when the relation is not registered.
 
     A chain: chain, name, phases [{phase, name, partners, left, guarantors [{organisation, given_on, until, replaced_on,

@@ -17,16 +17,15 @@ from projections.heads import of_root, own_relations, read_columns, root_of, row
 from projections.loading import load_united
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.parties import Parties, parties
+from projections.sight import open_to
 from projections.store import Live, live
-from projections.viewer import EVERYTHING, Viewer, hidden_bits
+from projections.viewer import Viewer, hidden_bits
 
 _SCOPE: Final = "pockets"
 _SUMS: Final = ("invested_cents", "returned_cents", "shared_cents")
 
 
-async def chains(
-    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING
-) -> dict[str, Any] | None:
+async def chains(conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer) -> dict[str, Any] | None:
     """What `present_chains` gives, organisations by their UUID and name, and `position`; None: not there for this
     viewer."""
     build = await live(conn, PROJECTION)
@@ -52,7 +51,7 @@ async def with_parties(
 async def pockets(
     conn: AsyncConnection, *, relation: str | None = None, chain: str | None = None, organisation: str | None = None,
     financing_system: str | None = None, period: str | None = None, tier: str | None = None, team: str | None = None,
-    cursor: str | None = None, limit: int = 100, viewer: Viewer = EVERYTHING,
+    cursor: str | None = None, limit: int = 100, viewer: Viewer,
 ) -> Page:  # fmt: skip
     """Question 9: who invests and who gains, per organisation and financing system, over the chains of all relations
     that this viewer sees.
@@ -108,7 +107,7 @@ class _Within:
             *self.scope,
             *([] if self.own is None else [table.c.relation.in_(self.own)]),
             *([] if self.chain is None else [table.c.chain == self.chain]),
-            *([] if "hidden" not in table.c else [table.c.hidden.bitwise_and(self.hidden) == 0]),
+            *([] if "hidden" not in table.c else [open_to(table.c.hidden, self.hidden)]),
         ]
 
     async def organisations(self) -> set[str]:

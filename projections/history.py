@@ -25,7 +25,7 @@ from projections.past_rows import rows_then
 from projections.relation_present import present
 from projections.rows import MemoryRows
 from projections.timeline_titles import RESTRICTED, Language, title
-from projections.viewer import EVERYTHING, Viewer, hidden_bits, restriction, visibility_of
+from projections.viewer import Viewer, hidden_bits, restriction, visibility_of
 
 _SCOPE: Final = "history"
 _ANONYMOUS_KEEPS: Final = ("instrument", "anonymous")
@@ -37,7 +37,7 @@ async def history(
     as_of: AsOf = None,
     known_at: KnownAt = None,
     *,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
     language: Language = "nl",
 ) -> list[dict[str, Any]]:
     """The entries of `history_of`."""
@@ -51,7 +51,7 @@ async def history_of(
     as_of: AsOf = None,
     known_at: KnownAt = None,
     *,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
     language: Language = "nl",
 ) -> tuple[str, list[dict[str, Any]]]:
     """Whom the relation belongs to by the merges in sight (itself, for most), and the entries in the order of the book:
@@ -75,7 +75,7 @@ async def history_page(
     *,
     cursor: str | None = None,
     limit: int | None = None,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
     language: Language = "nl",
 ) -> tuple[str, Page]:
     """`history_of`, a page of at most `limit` entries (None: all) after the cursor. Also raises Invalid naming
@@ -117,7 +117,7 @@ async def relation_as_of(
     as_of: AsOf = None,
     known_at: KnownAt = None,
     *,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
     rules: Rules = DEFAULT_RULES,
 ) -> dict[str, Any] | None:
     """The relation view (as `GET /v1/relations/{id}`) as it was at D, as known at K; None when there was none.
@@ -134,7 +134,7 @@ async def relation_states(
     relation: str,
     looks: Sequence[Bounds],
     *,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
     rules: Rules = DEFAULT_RULES,
 ) -> list[dict[str, Any] | None]:
     """`relation_as_of` of several pairs of D and K; the ledger is read and decoded once for all of them."""

@@ -35,7 +35,7 @@ from projections.contact_alerts import PROJECTION
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.relation_present import year_before
 from projections.store import live, versioned
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import Viewer
 
 _SCOPE: Final = "gaps"
 
@@ -48,7 +48,7 @@ async def gaps(
     team: str | None = None,
     cursor: str | None = None,
     limit: int = 100,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
 ) -> Page:
     """Lines that ask for contact today and are vacant, or had none that qualifies in twelve months, by relation name
     and line: those for which the matrix of a relation says `gap`.

@@ -28,7 +28,7 @@ from projections.heads import FOLD, read_columns
 from projections.kin import ALL, united
 from projections.rows import MemoryRows, Projection, Row, Rows
 from projections.store import Live, versioned
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import Viewer
 
 
 class Loaded(NamedTuple):
@@ -44,7 +44,7 @@ class Loaded(NamedTuple):
 
 
 async def load_united(
-    conn: AsyncConnection, projection: Projection, build: Live, relation: str, viewer: Viewer = EVERYTHING,
+    conn: AsyncConnection, projection: Projection, build: Live, relation: str, viewer: Viewer,
     *, whole: tuple[str, ...] = (),
 ) -> Loaded | None:  # fmt: skip
     """All rows of a relation. None when it is not registered or not this viewer's to see.

@@ -12,7 +12,7 @@ from projections.heads import iso_day, shown
 from projections.rows import Row, Rows
 
 
-def present_partnership(rows: Rows, relation: str, now: datetime, *, hidden: int = 0) -> dict[str, Any] | None:
+def present_partnership(rows: Rows, relation: str, now: datetime, *, hidden: int) -> dict[str, Any] | None:
     """{relation, relation_name, tier, interests, performances, commitments}; None when it is not registered."""
     head = rows.get("relation", relation)
     if head is None or head["name"] is None:

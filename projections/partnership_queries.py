@@ -16,6 +16,7 @@ from projections.page import Page, bad_cursor, check_limit, decode_cursor, encod
 from projections.partnership_present import commitment_json, contributors_of, opportunity_json, present_partnership
 from projections.partnership_view import PROJECTION
 from projections.rows import Row, Rows
+from projections.sight import open_to
 from projections.store import live
 from projections.viewer import EVERYTHING, Viewer, hidden_bits
 
@@ -27,9 +28,7 @@ _OPPORTUNITIES: Final = "opportunities"
 _NEVER: Final = date(9999, 12, 31)
 
 
-async def partnership(
-    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING
-) -> dict[str, Any] | None:
+async def partnership(conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer) -> dict[str, Any] | None:
     """What `present_partnership` gives, and `position`; None: no such relation for this viewer."""
     build = await live(conn, PROJECTION)
     loaded = await load_united(conn, PROJECTION, build, relation, viewer)
@@ -42,7 +41,7 @@ async def partnership(
 async def commitments(
     conn: AsyncConnection, now: datetime, *, by: By | None = None, late: bool | None = None,
     state: CommitmentState = "open", relation: str | None = None, tier: str | None = None, team: str | None = None,
-    cursor: str | None = None, limit: int = 100, viewer: Viewer = EVERYTHING,
+    cursor: str | None = None, limit: int = 100, viewer: Viewer,
 ) -> Page:  # fmt: skip
     """Question 5: what we and they promised, the first due first.
 
@@ -61,7 +60,7 @@ async def commitments(
         .select_from(of_root(build.tables, commitment))
         .where(
             commitment.c.by.is_not(None),
-            commitment.c.hidden.bitwise_and(hidden_bits(viewer)) == 0,
+            open_to(commitment.c.hidden, hidden_bits(viewer)),
             # What this viewer and team may see is said by `own` already, and found by an index there.
             *scope(build.tables, viewer if own is None else EVERYTHING, tier=tier),
             *_in_state(commitment.c.state, state),
@@ -105,7 +104,7 @@ def _day(text: str) -> date:
 
 
 async def opportunities(
-    conn: AsyncConnection, relation: str, *, cursor: str | None = None, limit: int = 10, viewer: Viewer = EVERYTHING
+    conn: AsyncConnection, relation: str, *, cursor: str | None = None, limit: int = 10, viewer: Viewer
 ) -> tuple[Page, str, int] | None:
     """A relation's opportunities, the one decided or announced last first, the relation's UUID and the position read.
 
@@ -120,7 +119,7 @@ async def opportunities(
     return page, loaded.relation, build.position
 
 
-def opportunities_of(rows: Rows, relation: str, *, cursor: str | None = None, limit: int = 10, hidden: int = 0) -> Page:
+def opportunities_of(rows: Rows, relation: str, *, cursor: str | None = None, limit: int = 10, hidden: int) -> Page:
     """The page of `opportunities` of these rows. Raises Invalid naming `/cursor` or `/limit`."""
     keyed = ranked_opportunities(rows, relation, hidden)
     keys = list(keyed)
@@ -135,14 +134,14 @@ def opportunities_of(rows: Rows, relation: str, *, cursor: str | None = None, li
     return Page(items, encode_cursor(_OPPORTUNITIES, page[-1]) if len(keys) > limit else None)
 
 
-def ranked_opportunities(rows: Rows, relation: str, hidden: int = 0) -> dict[tuple[str, str, str], Row]:
+def ranked_opportunities(rows: Rows, relation: str, hidden: int) -> dict[tuple[str, str, str], Row]:
     """The opportunities that may be seen, by what orders them, the one decided or announced last first."""
     seen = [r for r in rows.group("opportunity", relation) if r["title"] is not None and shown(r, hidden)]
     keyed = {((r["decided_on"] or r["announced_on"]).isoformat(), r["relation"], r["opportunity"]): r for r in seen}
     return dict(sorted(keyed.items(), key=itemgetter(0), reverse=True))
 
 
-async def contributors(conn: AsyncConnection, now: datetime, viewer: Viewer = EVERYTHING) -> dict[str, Any]:
+async def contributors(conn: AsyncConnection, now: datetime, viewer: Viewer) -> dict[str, Any]:
     """What `contributors_of` gives: of the whole institution who contributes, of the relations that this viewer sees
     what they ask for today."""
     build = await live(conn, PROJECTION)

@@ -16,7 +16,7 @@ from events.in_force import with_withdrawals
 from events.recorded import ORGANISATION, Recorded
 from projections.past import Bounds, KnownAt, read_past
 from projections.rows import MemoryRows, Projection, Rows
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import Viewer
 
 
 class Then(NamedTuple):
@@ -35,7 +35,7 @@ async def rows_then(
     looks: Sequence[Bounds],
     projection: Projection,
     *,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
 ) -> list[Then | None]:
     """What the projection would have had at each of these pairs of D and K; None where nothing was known.
 

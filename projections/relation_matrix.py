@@ -19,7 +19,7 @@ _LATE: Final = frozenset({"overdue", "escalated"})
 
 
 def matrix_of(
-    rows: Rows, relation: str, now: datetime, rules: Rules = DEFAULT_RULES, *, position: int = 0
+    rows: Rows, relation: str, now: datetime, rules: Rules = DEFAULT_RULES, *, position: int = 0, hidden: int
 ) -> dict[str, Any] | None:
     """Required (schedule lines) against actual (contacts of the last twelve months) per layer pair; None: no relation.
 
@@ -29,7 +29,7 @@ def matrix_of(
     rows are.
     """
     rows, (relation, *_) = united(rows, relation)
-    seen = present(rows, relation, now, rules=rules)
+    seen = present(rows, relation, now, rules=rules, hidden=hidden)
     if seen is None:
         return None
     today = local_date(now)

@@ -19,12 +19,12 @@ from projections.relation_queries import load
 from projections.relation_view import PROJECTION
 from projections.rows import Row, Rows
 from projections.store import live
-from projections.viewer import EVERYTHING, Viewer, hidden_bits
+from projections.viewer import Viewer, hidden_bits
 
 
 async def plan_history(
     conn: AsyncConnection, relation: str, now: datetime, *, plan: str | None = None, question: str | None = None,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
 ) -> dict[str, Any] | None:  # fmt: skip
     """The fields of `relation_present.plan_of` (the plan named, else the one that stands), `plans` (every plan of the
     relation with its state) and `history`: the answers given to its questions, or to one, the latest first.
@@ -47,7 +47,7 @@ async def plan_history(
 
 
 def plan_document(
-    loaded: Rows, relation: str, now: datetime, *, plan: str | None = None, hidden: int = 0
+    loaded: Rows, relation: str, now: datetime, *, plan: str | None = None, hidden: int
 ) -> dict[str, Any] | None:
     """What `plan_history` gives but `history` and `position`."""
     rows, (root, *_) = united(loaded, relation)
@@ -71,7 +71,7 @@ def plan_document(
 
 
 def with_history(
-    seen: dict[str, Any], versions: Iterable[Row], question: str | None, position: int, *, hidden: int = 0
+    seen: dict[str, Any], versions: Iterable[Row], question: str | None, position: int, *, hidden: int
 ) -> dict[str, Any]:
     """`plan_document` with the answers to its plan's questions (or to one) that are among `versions`."""
     kept = [

@@ -41,7 +41,7 @@ def local_iso(at: datetime | None) -> str | None:
 
 
 def present(
-    rows: Rows, relation: str, now: datetime, *, position: int = 0, rules: Rules = DEFAULT_RULES, hidden: int = 0
+    rows: Rows, relation: str, now: datetime, *, position: int = 0, rules: Rules = DEFAULT_RULES, hidden: int
 ) -> dict[str, Any] | None:
     """The JSON of `GET /v1/relations/{id}`, or None when the relation is not registered.
 
@@ -151,7 +151,7 @@ def alert_of(row: Row) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def plan_of(rows: Rows, relation: str, today: date, *, plan: str | None = None, hidden: int = 0) -> dict[str, Any]:
+def plan_of(rows: Rows, relation: str, today: date, *, plan: str | None = None, hidden: int) -> dict[str, Any]:
     """The plan begun last that nothing replaced, or the one that is asked for (of merged relations' begun on one day
     the survivor's). `answered` counts the ten questions; `age_days` since approval, else since its start."""
     mine = [p for p in rows.group("plan", relation) if plan is None or p["plan"] == plan]
@@ -167,7 +167,7 @@ def plan_of(rows: Rows, relation: str, today: date, *, plan: str | None = None, 
     return plan_json(rows, relation, plans[-1], today, hidden=hidden)
 
 
-def plan_json(rows: Rows, relation: str, plan: Row, today: date, *, hidden: int = 0) -> dict[str, Any]:
+def plan_json(rows: Rows, relation: str, plan: Row, today: date, *, hidden: int) -> dict[str, Any]:
     """One plan with its answers and actions. `state`: drafted, approved or superseded."""
     this = (plan["relation"], plan["plan"])
     answers = [a for a in rows.group("answer", relation) if (a["relation"], a["plan"]) == this and shown(a, hidden)]

@@ -47,7 +47,7 @@ from projections.relation_tables import APART, FOLD
 from projections.relation_view import PROJECTION, name_key
 from projections.rows import MemoryRows, Row
 from projections.store import Live, live, versioned
-from projections.viewer import EVERYTHING, Viewer, hidden_bits
+from projections.viewer import Viewer, hidden_bits
 
 __all__ = ["attention", "list_relations", "load", "matrix", "schedule", "show"]
 
@@ -56,7 +56,7 @@ _SCOPE: Final = "relations"
 
 
 async def show(
-    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING, rules: Rules = DEFAULT_RULES
+    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer, rules: Rules = DEFAULT_RULES
 ) -> dict[str, Any] | None:
     """The JSON of `GET /v1/relations/{id}`; None when there is no such relation for this viewer."""
     build = await live(conn, PROJECTION)
@@ -69,16 +69,20 @@ async def show(
 
 
 async def matrix(
-    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING, rules: Rules = DEFAULT_RULES
+    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer, rules: Rules = DEFAULT_RULES
 ) -> dict[str, Any] | None:
     """The relation matrix (see `matrix_of`), or None."""
     build = await live(conn, PROJECTION)
     rows = await load(conn, build, relation, viewer)
-    return None if rows is None else matrix_of(rows, relation, now, rules, position=build.position)
+    return (
+        None
+        if rows is None
+        else matrix_of(rows, relation, now, rules, position=build.position, hidden=hidden_bits(viewer))
+    )
 
 
 async def schedule(
-    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING, rules: Rules = DEFAULT_RULES
+    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer, rules: Rules = DEFAULT_RULES
 ) -> list[dict[str, Any]] | None:
     """The schedule lines of a relation with their states, in the order of the line ids, or None."""
     seen = await show(conn, relation, now, viewer, rules)
@@ -95,7 +99,7 @@ async def list_relations(
     cursor: str | None = None,
     limit: int = 100,
     now: datetime,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
 ) -> Page:
     """Relations by name. `q`: a part of the name, whatever its case and accents. Raises Invalid naming the field."""
     build = await live(conn, PROJECTION)
@@ -197,7 +201,7 @@ async def _absorbed_by(conn: AsyncConnection, build: Live, survivors: Sequence[s
     return _Absorbed(members, rows)
 
 
-async def load(conn: AsyncConnection, build: Live, relation: str, viewer: Viewer = EVERYTHING) -> MemoryRows | None:
+async def load(conn: AsyncConnection, build: Live, relation: str, viewer: Viewer) -> MemoryRows | None:
     """All rows of one relation, of one moment; None when it is not registered or not this viewer's to see.
 
     Of merged relations the rows of all members and the merges that say so (see `kin.united`). One query; merged

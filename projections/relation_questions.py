@@ -26,7 +26,7 @@ from projections.relation_present import year_before
 from projections.relation_view import PROJECTION
 from projections.sight import in_sight
 from projections.store import Live, live
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import Viewer
 
 
 async def attention(
@@ -36,7 +36,7 @@ async def attention(
     tier: str | None = None,
     team: str | None = None,
     kind: str | None = None,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
 ) -> list[dict[str, Any]]:
     """Where attention went in the last twelve months, an item a tier (relations without one last, `tier` None).
 

@@ -19,7 +19,7 @@ STAFF_MIN_N: Final = 5
 _UNITS: Final = {"length_of_stay": "days", "waiting_time": "days"}
 
 
-def present_satisfaction(rows: Rows, relation: str, now: datetime, *, hidden: int = 0) -> dict[str, Any] | None:
+def present_satisfaction(rows: Rows, relation: str, now: datetime, *, hidden: int) -> dict[str, Any] | None:
     """{relation, relation_name, tier, figures, loops, loops_open, loops_late, rounds, complaints, outcomes, staff};
     None when the relation is not registered.
 
@@ -77,7 +77,7 @@ def with_layers(responses: Iterable[Row], instruments: Mapping[str, Sequence[Row
     return out
 
 
-def loops_of(loops: Iterable[Row], responses: Iterable[Row], today: date, *, hidden: int = 0) -> list[dict[str, Any]]:
+def loops_of(loops: Iterable[Row], responses: Iterable[Row], today: date, *, hidden: int) -> list[dict[str, Any]]:
     answers = {r["response"]: r for r in responses}
     found: list[dict[str, Any]] = []
     for loop in loops:

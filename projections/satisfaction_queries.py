@@ -14,12 +14,10 @@ from projections.rows import Row, Rows
 from projections.satisfaction_present import present_satisfaction, rounds_of, staff_of
 from projections.satisfaction_view import PROJECTION
 from projections.store import live
-from projections.viewer import EVERYTHING, Viewer, hidden_bits
+from projections.viewer import Viewer, hidden_bits
 
 
-async def satisfaction(
-    conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer = EVERYTHING
-) -> dict[str, Any] | None:
+async def satisfaction(conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer) -> dict[str, Any] | None:
     """What `present_satisfaction` gives, with `rounds` and `position`; None when there is no such relation for this
     viewer. A relation that was absorbed answers as its survivor."""
     build = await live(conn, PROJECTION)
@@ -33,7 +31,7 @@ async def satisfaction(
 
 
 def with_rounds(
-    rows: Rows, relation: str, rounds: Iterable[Row], now: datetime, *, hidden: int = 0
+    rows: Rows, relation: str, rounds: Iterable[Row], now: datetime, *, hidden: int
 ) -> dict[str, Any] | None:
     """What `present_satisfaction` gives, and `rounds`: of all that were closed those that this relation answered."""
     seen = present_satisfaction(rows, relation, now, hidden=hidden)

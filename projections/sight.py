@@ -1,4 +1,4 @@
-"""Which relations a viewer sees, as a condition of a query."""
+"""What a viewer sees, as conditions of a query: which relations, and which facts of those."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def in_sight(
         return asked
     mine = had_by(viewer.teams)
     return [*asked, or_(mine, tier.in_(viewer.tiers)) if viewer.tiers else mine]
+
+
+def open_to(restricted: ColumnElement[int], hidden: int) -> ColumnElement[bool]:
+    """Condition on a fact's restriction bits: none of those that its reader does not satisfy (`hidden_bits`)."""
+    return restricted.bitwise_and(hidden) == 0

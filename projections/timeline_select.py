@@ -31,6 +31,7 @@ from events.errors import FieldError, Invalid
 from events.recorded import AMSTERDAM, day_end
 from projections.kin import ALL
 from projections.layers import LAYERS, layer_bit
+from projections.sight import open_to
 from projections.store import Live
 from projections.team_timeline import BESIDE_KEY, INHERITING
 from projections.viewer import NAMED, Viewer, hidden_bits
@@ -241,11 +242,9 @@ def _open_to(asked: Asked, entry: FromClause, hidden: int) -> ColumnElement[bool
     """The viewer satisfies every restriction; that to the contact's own employees by being one of them."""
     restricted, employee = _restricted(asked, entry), asked.viewer.employee
     if employee is None:
-        return restricted.bitwise_and(hidden) == 0
+        return open_to(restricted, hidden)
     own = _of_contact(asked, entry, "employees").op("@>")(cast([employee], JSONB))
-    return and_(
-        restricted.bitwise_and(hidden & ~NAMED) == 0, or_(restricted.bitwise_and(NAMED) == 0, func.coalesce(own, False))
-    )
+    return and_(open_to(restricted, hidden & ~NAMED), or_(open_to(restricted, NAMED), func.coalesce(own, False)))
 
 
 def _within(asked: Asked, entry: FromClause) -> list[ColumnElement[bool]]:
@@ -281,10 +280,10 @@ def matching(asked: Asked, entry: FromClause) -> list[ColumnElement[bool]]:
         about.append(or_(entry.c.topics.contains(topic), and_(_inherits(entry), of_contact)))
     hidden = hidden_bits(asked.viewer)
     if hidden:
-        open_to = _open_to(asked, entry, hidden)
+        readable = _open_to(asked, entry, hidden)
         # A contact that was retracted or withdrawn did not take place: there is nothing left to show the date of.
         shown_by_date = and_(
             entry.c.role == "held", entry.c.withdrawn.is_(None), _of_contact(asked, entry, "retracted").is_(None)
         )
-        about.append(open_to if about else or_(open_to, shown_by_date))
+        about.append(readable if about else or_(readable, shown_by_date))
     return [*matches, *about]

@@ -30,7 +30,7 @@ from projections.relation_plan import plan_document, with_history
 from projections.relation_present import present
 from projections.rows import Projection
 from projections.satisfaction_queries import with_rounds
-from projections.viewer import EVERYTHING, Viewer, hidden_bits
+from projections.viewer import Viewer, hidden_bits
 
 ViewName = Literal[
     "relation", "matrix", "schedule", "plan", "satisfaction", "agreements", "chain", "partnership", "opportunities"
@@ -43,8 +43,8 @@ class Asked(NamedTuple):
     plan only."""
 
     relation: str
+    hidden: int
     rules: Rules = DEFAULT_RULES
-    hidden: int = 0
     plan: str | None = None
     question: str | None = None
 
@@ -62,7 +62,7 @@ def _relation(then: Then, asked: Asked) -> Document | None:
 
 
 def _matrix(then: Then, asked: Asked) -> Document | None:
-    return matrix_of(then.rows, asked.relation, then.now, asked.rules, position=then.position)
+    return matrix_of(then.rows, asked.relation, then.now, asked.rules, position=then.position, hidden=asked.hidden)
 
 
 def _schedule(then: Then, asked: Asked) -> Document | None:
@@ -123,7 +123,7 @@ _VIEWS: Final[Mapping[ViewName, _View]] = {
 
 async def view_states(
     conn: AsyncConnection, view: ViewName, relation: str, looks: Sequence[Bounds], *,
-    viewer: Viewer = EVERYTHING, rules: Rules = DEFAULT_RULES, plan: str | None = None, question: str | None = None,
+    viewer: Viewer, rules: Rules = DEFAULT_RULES, plan: str | None = None, question: str | None = None,
 ) -> list[Document | None]:  # fmt: skip
     """The document of `GET /v1/relations/{id}/<view>` at each of these pairs of D and K; None where there was no such
     relation. The ledger is read once for all of them. `position` is that of the last fact in sight. `plan`, `question`:
@@ -133,7 +133,7 @@ async def view_states(
     Raises NotFound when the viewer's team does not have the relation now, or when the plan that is named was not there.
     """
     known = _VIEWS[view]
-    asked = Asked(relation, rules, hidden_bits(viewer), plan, question)
+    asked = Asked(relation, hidden_bits(viewer), rules, plan, question)
     found: list[Document | None] = []
     for then in await rows_then(conn, relation, looks, known.projection, viewer=viewer):
         seen = None if then is None else known.present(then, asked)
@@ -145,7 +145,7 @@ async def view_states(
 
 async def opportunities_then(
     conn: AsyncConnection, relation: str, bounds: Bounds, *, cursor: str | None = None, limit: int = 10,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
 ) -> tuple[Page, str, int] | None:  # fmt: skip
     """What `partnership_queries.opportunities` gives, as of D as known at K; None: there was no such relation."""
     (then,) = await rows_then(conn, relation, [bounds], partnership_view.PROJECTION, viewer=viewer)

@@ -33,7 +33,7 @@ def wrong_pockets(rows: MemoryRows, events: Sequence[Recorded]) -> None:
 def satisfaction_figures(rows: MemoryRows, events: Sequence[Recorded]) -> None:
     figures: dict[str, Any] = {}
     for relation in naive.RELATIONS:
-        shown = present_satisfaction(rows, relation, NOW)
+        shown = present_satisfaction(rows, relation, NOW, hidden=0)
         for one in () if shown is None else shown["figures"]:
             quarters = [(q["quarter"], q["n"], q["mean"], q["nps"], q["low_share"]) for q in one["trend"]]
             figures[relation] = (one["n"], one["mean"], one["nps"], one["low_share"]), quarters

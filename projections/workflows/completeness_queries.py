@@ -19,7 +19,7 @@ from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.rows import Row
 from projections.sight import in_sight
 from projections.store import live
-from projections.viewer import EVERYTHING, Viewer
+from projections.viewer import Viewer
 from projections.workflows.completeness import PARTS, summary
 from projections.workflows.facts import Known
 from projections.workflows.projection import PROJECTION
@@ -41,7 +41,7 @@ async def incomplete_relations(
     team: str | None = None,
     cursor: str | None = None,
     limit: int = 100,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
     thresholds: Thresholds = _DEFAULTS,
 ) -> Page:
     """The relations of a tier that lack something at `now`, by name; an item a relation.

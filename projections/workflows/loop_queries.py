@@ -14,9 +14,9 @@ from events.errors import FieldError, Invalid
 from events.recorded import iso, local_date
 from projections.heads import root_of
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
-from projections.sight import in_sight
+from projections.sight import in_sight, open_to
 from projections.store import live
-from projections.viewer import EVERYTHING, Viewer, hidden_bits
+from projections.viewer import Viewer, hidden_bits
 from projections.workflows.projection import PROJECTION
 from projections.workflows.terms_now import calendar_now
 from projections.working_calendar import WorkingCalendar
@@ -45,7 +45,7 @@ async def list_loops(
     owner_ref: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
     calendar: WorkingCalendar = _CALENDAR,
 ) -> Page:
     """The loops that the viewer may see, last opened first. `state`: one of STATES (`late`: open after its due date);
@@ -70,7 +70,7 @@ async def find_loop(
     conn: AsyncConnection,
     loop_id: str,
     now: datetime,
-    viewer: Viewer = EVERYTHING,
+    viewer: Viewer,
     calendar: WorkingCalendar = _CALENDAR,
 ) -> Found | None:
     """One loop, as in the list; None when there is none that the viewer may see."""
@@ -114,8 +114,7 @@ def _visible(query: Query, tables: Tables, viewer: Viewer, team: str | None) -> 
         shares = select(func.coalesce(above.c.root, assignment.c.relation)).select_from(joined)
         return root.in_(shares.where(assignment.c.team.in_(teams), assignment.c.assigned))
 
-    open_to = loop.c.hidden.bitwise_and(hidden_bits(viewer)) == 0
-    return query.where(open_to, *in_sight(viewer, team, had_by, relation.c.tier))
+    return query.where(open_to(loop.c.hidden, hidden_bits(viewer)), *in_sight(viewer, team, had_by, relation.c.tier))
 
 
 def _in_state(loop: Table, state: str | None, now: datetime) -> list[ColumnElement[bool]]:

@@ -86,10 +86,12 @@ async def test_an_alert_over_its_life(office: Office) -> None:
     await office.clock("2026-05-14")
     await office.tick()
     async with office.engine.connect() as conn:
-        (shown,) = (await list_alerts(conn, state="open", now=at("2026-05-18"))).items
+        (shown,) = (await list_alerts(conn, state="open", now=at("2026-05-18"), viewer=EVERYTHING)).items
         owner = await office.privacy.ref_of(conn, "employee", "e-12")
-        assert await show_alert(conn, shown["id"], at("2026-05-18")) == shown
-        assert await show_alert(conn, "0b1f5b0e-7d0a-4c55-9a58-000000000000", at("2026-05-18")) is None
+        assert await show_alert(conn, shown["id"], at("2026-05-18"), viewer=EVERYTHING) == shown
+        assert (
+            await show_alert(conn, "0b1f5b0e-7d0a-4c55-9a58-000000000000", at("2026-05-18"), viewer=EVERYTHING) is None
+        )
     expected = {
         "rule": "contact_overdue", "rule_version": 1, "relation": HAAG, "relation_name": "Gemeente Den Haag",
         "line": "l-1", "state": "open", "due_on": "2026-05-04", "overdue_on": "2026-05-12", "working_days_overdue": 4,
@@ -108,8 +110,8 @@ async def test_an_alert_over_its_life(office: Office) -> None:
 
     async with office.engine.connect() as conn:
         now = at("2026-06-01")
-        assert (await list_alerts(conn, state="open", now=now)).items == []
-        (shown,) = (await list_alerts(conn, state="resolved", now=now)).items
+        assert (await list_alerts(conn, state="open", now=now, viewer=EVERYTHING)).items == []
+        (shown,) = (await list_alerts(conn, state="resolved", now=now, viewer=EVERYTHING)).items
     assert (shown["resolution"], shown["working_days_overdue"]) == ("late_evidence", 0)
 
 
@@ -124,7 +126,7 @@ async def test_due_date_moved_takes_two_ticks(office: Office) -> None:
     assert await office.tick() == {("alert.resolved", "accepted"): 1}
     assert await office.tick() == {("alert.raised", "accepted"): 1}
     async with office.engine.connect() as conn:
-        items = (await list_alerts(conn, now=at("2026-05-15"))).items
+        items = (await list_alerts(conn, now=at("2026-05-15"), viewer=EVERYTHING)).items
     assert [(i["due_on"], i["state"], i["resolution"], i["silent"]) for i in items] == [
         ("2026-04-09", "open", None, True),
         ("2026-05-04", "resolved", "recomputed", False),
@@ -159,12 +161,12 @@ async def test_filters_pages_and_who_may_see_what(office: Office) -> None:
         pages: list[str] = []
         cursor = None
         while True:
-            page = await list_alerts(conn, now=now, limit=1, cursor=cursor)
+            page = await list_alerts(conn, now=now, limit=1, cursor=cursor, viewer=EVERYTHING)
             pages += [i["id"] for i in page.items]
             cursor = page.next
             if cursor is None:
                 break
-        assert pages == [i["id"] for i in (await list_alerts(conn, now=now)).items]
+        assert pages == [i["id"] for i in (await list_alerts(conn, now=now, viewer=EVERYTHING)).items]
 
 
 async def test_question_one(office: Office) -> None:
@@ -175,7 +177,7 @@ async def test_question_one(office: Office) -> None:
     await office.catch_up()
     now = at("2026-05-18")
     async with office.engine.connect() as conn:
-        items = (await overdue_lines(conn, now)).items
+        items = (await overdue_lines(conn, now, viewer=EVERYTHING)).items
         # Quota: the first quarter, from 1 April; rolling from 1 January: due 1 April, last_ok 9 April.
         assert [(i["relation"], i["line"], i["overdue_on"], i["working_days_overdue"]) for i in items] == [
             (DELFT, "l-1", "2026-04-01", 31),
@@ -185,11 +187,11 @@ async def test_question_one(office: Office) -> None:
         assert items[2]["evidence"] == [5, 6]
         assert [i["unowned"] for i in items] == [False] * 3
 
-        first = await overdue_lines(conn, now, limit=2)
-        rest = await overdue_lines(conn, now, limit=2, cursor=first.next)
+        first = await overdue_lines(conn, now, limit=2, viewer=EVERYTHING)
+        rest = await overdue_lines(conn, now, limit=2, cursor=first.next, viewer=EVERYTHING)
         assert [*first.items, *rest.items] == items
         assert rest.next is None
-        assert [i["line"] for i in (await overdue_lines(conn, now, tier="A")).items] == ["l-1"]
+        assert [i["line"] for i in (await overdue_lines(conn, now, tier="A", viewer=EVERYTHING)).items] == ["l-1"]
         assert (await overdue_lines(conn, now, viewer=of_team("haaglanden"))).items == items[2:]
         assert (await overdue_lines(conn, at("2026-03-31"), viewer=EVERYTHING)).items == []
 
@@ -199,8 +201,8 @@ async def test_a_paused_or_ended_line_is_not_in_question_one(office: Office) -> 
     await office.tell("schedule.line_paused", {"line": "l-1", "until": "2026-05-20", "occurred_on": "2026-05-13"})
     await office.catch_up()
     async with office.engine.connect() as conn:
-        assert (await overdue_lines(conn, at("2026-05-14"))).items == []
-        assert len((await overdue_lines(conn, at("2026-05-20"))).items) == 1
+        assert (await overdue_lines(conn, at("2026-05-14"), viewer=EVERYTHING)).items == []
+        assert len((await overdue_lines(conn, at("2026-05-20"), viewer=EVERYTHING)).items) == 1
 
 
 async def test_one_lease_at_a_time(engine: AsyncEngine) -> None:
@@ -236,19 +238,19 @@ async def test_an_alert_follows_a_merge_and_comes_back(office: Office) -> None:
 
     now = at("2026-05-14")
     async with office.engine.connect() as conn:
-        items = (await list_alerts(conn, state="open", now=now)).items
+        items = (await list_alerts(conn, state="open", now=now, viewer=EVERYTHING)).items
         assert {(i["relation"], i["line"], i.get("recorded_under")) for i in items} == {
             (HAAG, "l-1", None), (HAAG, "l-9", None),
         }  # fmt: skip
         mine = (await list_alerts(conn, state="open", now=now, viewer=of_team("delfland"))).items
         assert len(mine) == 2
         for asked in (HAAG, DELFT):
-            assert (await list_alerts(conn, state="open", relation=asked, now=now)).items == items
+            assert (await list_alerts(conn, state="open", relation=asked, now=now, viewer=EVERYTHING)).items == items
         moved = next(i for i in items if i["line"] == "l-9")
-        assert await show_alert(conn, moved["id"], now) == moved
-        old = (await list_alerts(conn, state="resolved", now=now)).items
+        assert await show_alert(conn, moved["id"], now, viewer=EVERYTHING) == moved
+        old = (await list_alerts(conn, state="resolved", now=now, viewer=EVERYTHING)).items
         assert [(i["relation"], i["recorded_under"], i["resolution"]) for i in old] == [(HAAG, DELFT, "merged")]
-        lines = (await overdue_lines(conn, now)).items
+        lines = (await overdue_lines(conn, now, viewer=EVERYTHING)).items
         assert [(i["relation"], i["line"], i.get("recorded_under")) for i in lines] == [
             (HAAG, "l-9", DELFT), (HAAG, "l-1", None),
         ]  # fmt: skip
@@ -273,7 +275,7 @@ async def test_a_policy_raises_for_relations_without_a_line_of_their_own(office:
     while await office.tick():
         pass
     async with office.engine.connect() as conn:
-        items = (await list_alerts(conn, state="open", now=at("2026-05-12"))).items
+        items = (await list_alerts(conn, state="open", now=at("2026-05-12"), viewer=EVERYTHING)).items
         e15 = await office.privacy.ref_of(conn, "employee", "e-15")
         found = {i["their_layer"]: (i["policy_version"], i["owner"], i["level"]) for i in items}
         assert found["professional"] == (4, e15, 2)
@@ -283,7 +285,7 @@ async def test_a_policy_raises_for_relations_without_a_line_of_their_own(office:
     await office.tell("employee.left", left, "organisation")
     await office.catch_up()
     async with office.engine.connect() as conn:
-        items = (await overdue_lines(conn, at("2026-05-12"))).items
+        items = (await overdue_lines(conn, at("2026-05-12"), viewer=EVERYTHING)).items
         assert {i["their_layer"]: i["unowned"] for i in items} == {"professional": True, "board": False}
 
 
@@ -292,8 +294,8 @@ async def test_why_an_alert_exists_and_how_fresh_its_sources_are(office: Office)
     await office.tick()
     now = at("2026-05-18")
     async with office.engine.connect() as conn:
-        (shown,) = (await list_alerts(conn, state="open", now=now)).items
-        why = await explain(conn, shown["id"], now)
+        (shown,) = (await list_alerts(conn, state="open", now=now, viewer=EVERYTHING)).items
+        why = await explain(conn, shown["id"], now, viewer=EVERYTHING)
         assert await explain(conn, shown["id"], now, Viewer("nobody")) is None
     assert shown["silent_sources"] == ["zorg"]
     assert why is not None

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from events import ledger, tables
 from events.clock import advance_clock, set_clock
 from projections.alert_queries import list_alerts
+from projections.viewer import EVERYTHING
 from services.alerts.app import NAME, setup
 from services.bus import NatsBus
 from services.settings import Settings
@@ -62,7 +63,7 @@ async def _alert_becomes(engine: AsyncEngine, state: str) -> dict[str, Any]:
     async with asyncio.timeout(20):
         while True:
             async with engine.connect() as conn:
-                items = (await list_alerts(conn, state=state, now=at("2026-05-12"))).items
+                items = (await list_alerts(conn, state=state, now=at("2026-05-12"), viewer=EVERYTHING)).items
             if items:
                 return items[0]
             await asyncio.sleep(0.02)

@@ -22,6 +22,7 @@ from projections.relation_questions import attention
 from projections.relation_view import PROJECTION
 from projections.rows import MemoryRows, fold
 from projections.store import complete, create_build, versioned
+from projections.viewer import EVERYTHING
 from tests.given import DELFT, HAAG, Book
 from tests.small_book import SmallBook
 
@@ -148,7 +149,7 @@ async def test_a_first_build_far_behind_makes_the_sums_at_its_end(
 
     async def asked() -> list[dict[str, Any]]:
         async with engine.connect() as conn:
-            return await attention(conn, now)
+            return await attention(conn, now, viewer=EVERYTHING)
 
     # Broken off while it is far behind, and gone on with: nothing is kept yet, and question 6 adds up the contacts.
     await follow(30)

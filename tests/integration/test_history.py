@@ -12,7 +12,7 @@ from events.errors import Invalid, NotFound
 from events.recorded import ORGANISATION
 from projections.history import history, relation_as_of
 from projections.relation_queries import show
-from projections.viewer import Viewer, of_team
+from projections.viewer import EVERYTHING, Viewer, of_team
 from tests.given import DELFT, HAAG, NPS, START, Book
 from tests.read_models import record
 
@@ -74,7 +74,7 @@ async def test_bounds(
 ) -> None:
     await record(engine, book.events)
     async with engine.connect() as conn:
-        entries = await history(conn, HAAG, as_of, known_at)
+        entries = await history(conn, HAAG, as_of, known_at, viewer=EVERYTHING)
     assert [e["position"] for e in entries] == positions
     assert [e["version"] for e in entries] == [p - 2 for p in positions]
 
@@ -82,7 +82,7 @@ async def test_bounds(
 async def test_an_entry(engine: AsyncEngine, book: Book) -> None:
     await record(engine, book.events)
     async with engine.connect() as conn:
-        entries = await history(conn, HAAG)
+        entries = await history(conn, HAAG, viewer=EVERYTHING)
     assert entries[2] == {
         "position": 5, "relation": HAAG, "version": 3, "type": "nl.relatieboek.contact.held.v1",
         "visibility": "organisation", "title": "Gesprek, afspraak, 60 minuten",
@@ -107,8 +107,8 @@ async def test_nothing_is_found_of_what_is_not_in_the_bounds_or_not_the_viewers(
         ):
             with pytest.raises(NotFound):
                 await history(conn, relation, None, known_at, viewer=viewer)
-        assert await relation_as_of(conn, DELFT) is None
-        assert await relation_as_of(conn, HAAG, None, 2) is None
+        assert await relation_as_of(conn, DELFT, viewer=EVERYTHING) is None
+        assert await relation_as_of(conn, HAAG, None, 2, viewer=EVERYTHING) is None
         with pytest.raises(NotFound):
             await relation_as_of(conn, HAAG, viewer=OTHERS)
 
@@ -143,7 +143,7 @@ async def test_bounds_beyond_all_reckoning_are_named(
     async with engine.connect() as conn:
         for ask in (history, relation_as_of):
             with pytest.raises(Invalid) as caught:
-                await ask(conn, HAAG, as_of, known_at)
+                await ask(conn, HAAG, as_of, known_at, viewer=EVERYTHING)
             assert [e.pointer for e in caught.value.errors] == [pointer]
 
 
@@ -152,16 +152,16 @@ async def test_the_view_of_now_is_the_live_one(engine: AsyncEngine, book: Book) 
     now = datetime(2026, 6, 30, 10, tzinfo=UTC)
     async with engine.connect() as conn:
         await set_clock(conn, now)
-        assert await relation_as_of(conn, HAAG) == await show(conn, HAAG, now)
+        assert await relation_as_of(conn, HAAG, viewer=EVERYTHING) == await show(conn, HAAG, now, viewer=EVERYTHING)
 
 
 async def test_the_view_as_of_d_as_known_at_k(engine: AsyncEngine, book: Book) -> None:
     await record(engine, book.events)
     async with engine.connect() as conn:
-        before = await relation_as_of(conn, HAAG, date(2026, 2, 4), 5)
-        late = await relation_as_of(conn, HAAG, date(2026, 2, 4))
-        known = await relation_as_of(conn, HAAG, None, recorded(7))
-        at_position = await relation_as_of(conn, HAAG, None, 7)
+        before = await relation_as_of(conn, HAAG, date(2026, 2, 4), 5, viewer=EVERYTHING)
+        late = await relation_as_of(conn, HAAG, date(2026, 2, 4), viewer=EVERYTHING)
+        known = await relation_as_of(conn, HAAG, None, recorded(7), viewer=EVERYTHING)
+        at_position = await relation_as_of(conn, HAAG, None, 7, viewer=EVERYTHING)
     assert before is not None
     assert (before["contacts_total"], before["minutes_12m"], before["satisfaction"], before["position"]) == (
         1,

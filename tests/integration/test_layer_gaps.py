@@ -120,7 +120,7 @@ async def test_a_line_that_the_policy_of_a_tier_asks_for_is_a_gap_too(engine: As
         "evidence": [position],
     }  # fmt: skip
     async with engine.connect() as conn:
-        grid = await matrix(conn, HAAG, NOW)
+        grid = await matrix(conn, HAAG, NOW, viewer=EVERYTHING)
     assert grid is not None
     assert [[one["line"] for one in cell["required"]] for cell in grid["gaps"]] == [["l-1", "l-2"], [policy]]
     book.held("c-2", "2026-03-10T10:00:00+01:00", HAAG, **_professionals())
@@ -211,7 +211,7 @@ async def test_it_agrees_with_the_matrix_of_each_relation(engine: AsyncEngine, b
         vacant: set[tuple[str, str]] = set()
         async with engine.connect() as conn:
             for relation in relations:
-                grid = await matrix(conn, relation, now)
+                grid = await matrix(conn, relation, now, viewer=EVERYTHING)
                 assert grid is not None
                 for cell in grid["gaps"]:
                     in_matrix.add((relation, cell["our_layer"], cell["their_layer"]))
@@ -280,7 +280,7 @@ async def test_pages_follow_each_other_also_where_two_lines_have_one_id(engine: 
     cursor: str | None = None
     async with engine.connect() as conn:
         for _ in everything:
-            page = await gaps(conn, later, limit=1, cursor=cursor)
+            page = await gaps(conn, later, limit=1, cursor=cursor, viewer=EVERYTHING)
             seen += page.items
             cursor = page.next
         assert (seen, cursor) == (everything, None)

@@ -67,8 +67,8 @@ def book() -> Book:
 async def test_satisfaction_is_of_all_members(engine: AsyncEngine, book: Book) -> None:
     await record(engine, book.events, INSIGHT)
     async with engine.connect() as conn:
-        seen = await satisfaction(conn, HAAG, NOW)
-        assert await satisfaction(conn, DELFT, NOW) == seen
+        seen = await satisfaction(conn, HAAG, NOW, viewer=EVERYTHING)
+        assert await satisfaction(conn, DELFT, NOW, viewer=EVERYTHING) == seen
         assert await satisfaction(conn, DELFT, NOW, OF_DELFT) == seen
         assert await satisfaction(conn, HAAG, NOW, OTHERS) is None
     assert seen is not None
@@ -80,8 +80,8 @@ async def test_satisfaction_is_of_all_members(engine: AsyncEngine, book: Book) -
 async def test_agreements_and_programmes_are_the_survivors(engine: AsyncEngine, book: Book) -> None:
     await record(engine, book.events, INSIGHT)
     async with engine.connect() as conn:
-        seen = await agreements(conn, HAAG, NOW)
-        assert await agreements(conn, DELFT, NOW) == seen
+        seen = await agreements(conn, HAAG, NOW, viewer=EVERYTHING)
+        assert await agreements(conn, DELFT, NOW, viewer=EVERYTHING) == seen
         assert seen is not None
         assert (seen["relation"], [a["agreement"] for a in seen["agreements"]]) == (HAAG, ["a-1"])
         assert seen["agreements"][0]["programmes"] == ["p-1"]
@@ -95,12 +95,12 @@ async def test_agreements_and_programmes_are_the_survivors(engine: AsyncEngine, 
 async def test_chains_and_their_money_are_the_survivors(engine: AsyncEngine, book: Book) -> None:
     await record(engine, book.events, INSIGHT)
     async with engine.connect() as conn:
-        seen = await chains(conn, HAAG, NOW)
-        assert await chains(conn, DELFT, NOW) == seen
+        seen = await chains(conn, HAAG, NOW, viewer=EVERYTHING)
+        assert await chains(conn, DELFT, NOW, viewer=EVERYTHING) == seen
         assert seen is not None
         assert (seen["relation"], [c["chain"] for c in seen["chains"]]) == (HAAG, ["c-1"])
         for asked in (DELFT, HAAG, None):
-            (item,) = (await pockets(conn, relation=asked)).items
+            (item,) = (await pockets(conn, relation=asked, viewer=EVERYTHING)).items
             assert (item["organisation"], item["organisation_name"]) == (HAAG, "Gemeente Den Haag")
             assert [(c["relation"], c["chain"]) for c in item["chains"]] == [(HAAG, "c-1")]
         assert len((await pockets(conn, viewer=OF_DELFT, tier="A")).items) == 1
@@ -110,8 +110,8 @@ async def test_chains_and_their_money_are_the_survivors(engine: AsyncEngine, boo
 async def test_promises_interests_and_opportunities_are_the_survivors(engine: AsyncEngine, book: Book) -> None:
     await record(engine, book.events, INSIGHT)
     async with engine.connect() as conn:
-        seen = await partnership(conn, HAAG, NOW)
-        assert await partnership(conn, DELFT, NOW) == seen
+        seen = await partnership(conn, HAAG, NOW, viewer=EVERYTHING)
+        assert await partnership(conn, DELFT, NOW, viewer=EVERYTHING) == seen
         assert seen is not None
         assert (seen["relation"], [i["interest"] for i in seen["interests"]]) == (HAAG, ["i-1"])
         for viewer, asked in ((EVERYTHING, DELFT), (EVERYTHING, HAAG), (EVERYTHING, None), (OF_DELFT, None)):
@@ -119,7 +119,7 @@ async def test_promises_interests_and_opportunities_are_the_survivors(engine: As
             assert {(i["relation"], i["commitment"]) for i in items} == {(HAAG, "k-1"), (HAAG, "k-2")}
         assert (await commitments(conn, NOW, viewer=OTHERS)).items == []
         for asked in (DELFT, HAAG):
-            found = await opportunities(conn, asked)
+            found = await opportunities(conn, asked, viewer=EVERYTHING)
             assert found is not None
             assert ([i["opportunity"] for i in found[0].items], found[1]) == (["o-1"], HAAG)
         asked_for = (await contributors(conn, NOW, OF_DELFT))["asked"]
@@ -130,11 +130,11 @@ async def test_after_an_unmerge_each_has_its_own_again(engine: AsyncEngine, book
     book.tell("relation.unmerged", {**BOTH, "occurred_on": "2026-05-01"}, HAAG, absorbed=DELFT)
     await record(engine, book.events, INSIGHT)
     async with engine.connect() as conn:
-        seen = await satisfaction(conn, HAAG, NOW)
+        seen = await satisfaction(conn, HAAG, NOW, viewer=EVERYTHING)
         assert seen is not None
         assert (seen["relation"], seen["absorbed"]) == (HAAG, [])
-        (item,) = (await programmes(conn, NOW)).items
+        (item,) = (await programmes(conn, NOW, viewer=EVERYTHING)).items
         assert (item["relation"], item["tier"]) == (DELFT, None)
-        items = (await commitments(conn, NOW)).items
+        items = (await commitments(conn, NOW, viewer=EVERYTHING)).items
         assert {(i["relation"], i["commitment"]) for i in items} == {(HAAG, "k-1"), (DELFT, "k-2")}
-        assert (await programmes(conn, NOW, relation=HAAG)).items == []
+        assert (await programmes(conn, NOW, relation=HAAG, viewer=EVERYTHING)).items == []

@@ -66,8 +66,10 @@ def book() -> Book:
 async def test_the_survivor_shows_what_all_its_members_have(engine: AsyncEngine, book: Book) -> None:
     await record(engine, book.events)
     async with engine.connect() as conn:
-        seen = await show(conn, HAAG, NOW)
-        assert await show(conn, DELFT, NOW) == seen, "asking for an absorbed relation answers with its survivor"
+        seen = await show(conn, HAAG, NOW, viewer=EVERYTHING)
+        assert await show(conn, DELFT, NOW, viewer=EVERYTHING) == seen, (
+            "asking for an absorbed relation answers with its survivor"
+        )
         assert seen is not None
         assert (seen["id"], seen["name"], seen["absorbed"]) == (HAAG, "Gemeente Den Haag", [DELFT])
         assert [i["value"] for i in seen["identifiers"]] == ["0503", "0518"]
@@ -78,7 +80,7 @@ async def test_the_survivor_shows_what_all_its_members_have(engine: AsyncEngine,
         assert seen["teams"] == ["delft", "haag"]
         assert [c["commitment"] for c in seen["commitments"]] == ["k-1"]
         assert next(i for i in seen["knowledge"]["items"] if i["item"] == "objectives")["text"] == "enc~1"
-        grid = await matrix(conn, DELFT, NOW)
+        grid = await matrix(conn, DELFT, NOW, viewer=EVERYTHING)
         assert grid is not None
         assert [(c["our_layer"], c["contacts_12m"]) for c in grid["cells"]] == [("board", 2), ("professional", 1)]
 
@@ -88,13 +90,13 @@ async def test_lines_for_the_same_layers_show_a_conflict_until_one_has_ended(eng
     await record(engine, book.events)
     async with engine.connect() as conn:
         for relation in (HAAG, DELFT):
-            found = await schedule(conn, relation, NOW)
+            found = await schedule(conn, relation, NOW, viewer=EVERYTHING)
             assert found is not None
             assert {x["line"]: x["conflict"] for x in found} == {"l-1": False, "l-2": False, "oud-1": True}
     book.tell("schedule.line_ended", {"line": "l-1", "occurred_on": "2026-06-01"}, HAAG)
     await record(engine, book.events)
     async with engine.connect() as conn:
-        found = await schedule(conn, HAAG, NOW)
+        found = await schedule(conn, HAAG, NOW, viewer=EVERYTHING)
         assert found is not None
         assert {x["line"]: x["conflict"] for x in found} == {"l-1": False, "l-2": False, "oud-1": False}
 
@@ -109,7 +111,7 @@ async def test_an_absorbed_relation_stands_in_no_list(engine: AsyncEngine, book:
             assert item["last_contact_at"] == "2026-03-10T10:00:00+01:00"
             assert len(item["identifiers"]) == 2
         assert (await list_relations(conn, now=NOW, viewer=OTHERS)).items == []
-        (tier,) = await attention(conn, NOW)
+        (tier,) = await attention(conn, NOW, viewer=EVERYTHING)
         assert (tier["tier"], tier["relations"], tier["contacts"], tier["minutes"]) == ("A", 1, 3, 150)
 
 
@@ -136,21 +138,21 @@ async def test_timelines_are_united_and_every_entry_keeps_its_own_relation(engin
 async def test_before_the_merge_each_was_by_itself(engine: AsyncEngine, book: Book) -> None:
     await record(engine, book.events)
     async with engine.connect() as conn:
-        old = await relation_as_of(conn, DELFT, date(2026, 3, 31))
+        old = await relation_as_of(conn, DELFT, date(2026, 3, 31), viewer=EVERYTHING)
         assert old is not None
         assert (old["id"], old["name"], old["absorbed"], old["contacts_total"]) == (DELFT, "Gemeente Delft", [], 2)
-        known = await relation_as_of(conn, DELFT, date(2026, 3, 31), len(book.events) - 1)
+        known = await relation_as_of(conn, DELFT, date(2026, 3, 31), len(book.events) - 1, viewer=EVERYTHING)
         assert known is not None
         assert known["contacts_total"] == 1, "the late contact was not known then"
-        union = await relation_as_of(conn, DELFT, date(2026, 4, 1))
+        union = await relation_as_of(conn, DELFT, date(2026, 4, 1), viewer=EVERYTHING)
         assert union is not None
         assert (union["id"], union["absorbed"], union["contacts_total"]) == (HAAG, [DELFT], 3)
-        assert await relation_as_of(conn, HAAG, date(2026, 4, 1)) == union
-        unaware = await relation_as_of(conn, DELFT, None, len(book.events) - 2)
+        assert await relation_as_of(conn, HAAG, date(2026, 4, 1), viewer=EVERYTHING) == union
+        unaware = await relation_as_of(conn, DELFT, None, len(book.events) - 2, viewer=EVERYTHING)
         assert unaware is not None
         assert unaware["id"] == DELFT, "the book did not know of the merge yet"
         for relation in (HAAG, DELFT):
-            survivor, entries = await history_of(conn, relation)
+            survivor, entries = await history_of(conn, relation, viewer=EVERYTHING)
             assert survivor == HAAG
             assert {e["relation"] for e in entries} == {HAAG, DELFT}
             assert [e["position"] for e in entries] == sorted(e["position"] for e in entries)
@@ -164,8 +166,8 @@ async def test_before_the_merge_each_was_by_itself(engine: AsyncEngine, book: Bo
 async def test_now_read_from_the_ledger_is_what_the_read_model_says(engine: AsyncEngine, book: Book) -> None:
     await record(engine, book.events)
     async with engine.connect() as conn:
-        seen = await show(conn, HAAG, NOW)
-        folded = await relation_as_of(conn, HAAG, NOW)
+        seen = await show(conn, HAAG, NOW, viewer=EVERYTHING)
+        folded = await relation_as_of(conn, HAAG, NOW, viewer=EVERYTHING)
     assert seen is not None
     assert folded is not None
     assert {**folded, "position": 0} == {**seen, "position": 0}
@@ -177,15 +179,15 @@ async def test_an_unmerge_restores_both(engine: AsyncEngine, book: Book) -> None
     book.tell("relation.unmerged", _merge(on="2026-05-01"), HAAG, absorbed=DELFT)
     await record(engine, book.events)
     async with engine.connect() as conn:
-        haag, delft = await show(conn, HAAG, NOW), await show(conn, DELFT, NOW)
+        haag, delft = await show(conn, HAAG, NOW, viewer=EVERYTHING), await show(conn, DELFT, NOW, viewer=EVERYTHING)
         assert haag is not None
         assert delft is not None
         assert (haag["id"], haag["contacts_total"], haag["absorbed"]) == (HAAG, 1, [])
         assert (delft["id"], delft["contacts_total"], delft["absorbed"]) == (DELFT, 2, [])
-        assert [i["id"] for i in (await list_relations(conn, now=NOW)).items] == [DELFT, HAAG]
+        assert [i["id"] for i in (await list_relations(conn, now=NOW, viewer=EVERYTHING)).items] == [DELFT, HAAG]
         assert await show(conn, HAAG, NOW, OF_DELFT) is None
         assert {e["relation"] for e in (await relation_page(conn, DELFT, OF_DELFT)).items} == {DELFT}
-        union = await relation_as_of(conn, HAAG, date(2026, 4, 30))
+        union = await relation_as_of(conn, HAAG, date(2026, 4, 30), viewer=EVERYTHING)
         assert union is not None
         assert union["contacts_total"] == 3
         # While they were one the team of Den Haag saw all; of what is not its own now it sees nothing any more.
@@ -198,7 +200,7 @@ async def test_the_difference_names_the_fields(engine: AsyncEngine, book: Book) 
     await record(engine, book.events)
     async with engine.connect() as conn:
         looks = [Bounds(date(2026, 3, 31), 16), Bounds(date(2026, 4, 1))]
-        before, after = await relation_states(conn, DELFT, looks)
+        before, after = await relation_states(conn, DELFT, looks, viewer=EVERYTHING)
     found = {d["pointer"]: (d["before"], d["after"]) for d in difference(before, after)}
     assert found["/id"] == (DELFT, HAAG)
     assert found["/contacts_total"] == (1, 3)

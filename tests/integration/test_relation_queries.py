@@ -124,16 +124,16 @@ async def test_one_relation_reads_as_the_pure_function_says(engine: AsyncEngine)
     await record(engine, book.events)
     async with engine.connect() as conn:
         for relation in (HAAG, DELFT, UTRECHT):
-            seen = await show(conn, relation, NOW)
+            seen = await show(conn, relation, NOW, viewer=EVERYTHING)
             assert seen is not None
-            assert seen == present(fold(PROJECTION, book.events), relation, NOW, position=len(book.events))
-        assert await show(conn, "0b1f5b0e-7d0a-5c55-9a58-000000000000", NOW) is None
-        assert await show(conn, ORGANISATION, NOW) is None
-        seen = await show(conn, HAAG, NOW)
+            assert seen == present(fold(PROJECTION, book.events), relation, NOW, position=len(book.events), hidden=0)
+        assert await show(conn, "0b1f5b0e-7d0a-5c55-9a58-000000000000", NOW, viewer=EVERYTHING) is None
+        assert await show(conn, ORGANISATION, NOW, viewer=EVERYTHING) is None
+        seen = await show(conn, HAAG, NOW, viewer=EVERYTHING)
         assert seen is not None
-        assert await schedule(conn, HAAG, NOW) == seen["schedule"]
+        assert await schedule(conn, HAAG, NOW, viewer=EVERYTHING) == seen["schedule"]
         assert {line["owner"] for line in seen["schedule"]} == {"ref~20"}, "the owner left: the lead of the team"
-        found = await matrix(conn, HAAG, NOW)
+        found = await matrix(conn, HAAG, NOW, viewer=EVERYTHING)
         assert found is not None
         assert [c["state"] for c in found["cells"]] == ["gap"]
         # The restricted contact counts.
@@ -157,11 +157,11 @@ async def test_a_teams_viewer_sees_its_relations_only(engine: AsyncEngine) -> No
 async def test_relations_are_listed_by_name_with_the_same_figures(engine: AsyncEngine) -> None:
     await record(engine, full_book().events)
     async with engine.connect() as conn:
-        page = await list_relations(conn, now=NOW)
+        page = await list_relations(conn, now=NOW, viewer=EVERYTHING)
         assert [i["name"] for i in page.items] == ["Gemeente Délft", "Gemeente Den Haag", "Provincie Utrecht"]
         assert page.next is None
         for item in page.items:
-            seen = await show(conn, item["id"], NOW)
+            seen = await show(conn, item["id"], NOW, viewer=EVERYTHING)
             assert seen is not None
             assert {k: seen[k] for k in item} == item
 
@@ -196,7 +196,7 @@ async def test_pages_follow_each_other_and_a_bad_cursor_is_named(engine: AsyncEn
         seen: list[str] = []
         cursor: str | None = None
         while True:
-            page = await list_relations(conn, now=NOW, limit=3, cursor=cursor)
+            page = await list_relations(conn, now=NOW, limit=3, cursor=cursor, viewer=EVERYTHING)
             seen += [i["id"] for i in page.items]
             cursor = page.next
             if cursor is None:
@@ -205,7 +205,7 @@ async def test_pages_follow_each_other_and_a_bad_cursor_is_named(engine: AsyncEn
         assert len(seen) == 7
         for bad in ("x", "", "a" * 3000, "WyJnYXBzIiwiYSIsImIiXQ", "é"):
             with pytest.raises(Invalid) as caught:
-                await list_relations(conn, now=NOW, cursor=bad)
+                await list_relations(conn, now=NOW, cursor=bad, viewer=EVERYTHING)
             assert [e.pointer for e in caught.value.errors] == ["/cursor"]
         for field, value in (("limit", 0), ("limit", 501), ("q", "x" * 101)):
             with pytest.raises(Invalid) as caught:

@@ -172,24 +172,27 @@ async def test_the_plan_of_then_by_name_and_by_question(engine: AsyncEngine, boo
     await _recorded(engine, book)
     look = [Bounds(date(2026, 2, 28))]
     async with engine.connect() as conn:
-        (seen,) = await view_states(conn, "plan", HAAG, look, plan="p", question="5")
+        (seen,) = await view_states(conn, "plan", HAAG, look, plan="p", question="5", viewer=EVERYTHING)
         assert seen is not None
         assert (seen["plan"], seen["history"]) == ("p", [])
         with pytest.raises(NotFound):
-            await view_states(conn, "plan", HAAG, [Bounds(date(2026, 1, 9))], plan="p")
+            await view_states(conn, "plan", HAAG, [Bounds(date(2026, 1, 9))], plan="p", viewer=EVERYTHING)
 
 
 async def test_opportunities_of_then(engine: AsyncEngine, book: Book) -> None:
     await _recorded(engine, book)
     async with engine.connect() as conn:
-        live, then = await opportunities(conn, HAAG), await opportunities_then(conn, HAAG, Bounds())
+        live, then = (
+            await opportunities(conn, HAAG, viewer=EVERYTHING),
+            await opportunities_then(conn, HAAG, Bounds(), viewer=EVERYTHING),
+        )
         assert live is not None
         assert then is not None
         assert live[:2] == then[:2]
-        early = await opportunities_then(conn, HAAG, Bounds(date(2026, 2, 28)))
+        early = await opportunities_then(conn, HAAG, Bounds(date(2026, 2, 28)), viewer=EVERYTHING)
         assert early is not None
         assert [(o["state"], o["decided"]) for o in early[0].items] == [("announced", None)]
-        assert await opportunities_then(conn, HAAG, Bounds(date(2026, 1, 4))) is None
+        assert await opportunities_then(conn, HAAG, Bounds(date(2026, 1, 4)), viewer=EVERYTHING) is None
 
 
 def _with_more() -> list[dict[str, Any]]:

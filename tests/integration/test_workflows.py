@@ -17,7 +17,7 @@ from events.privacy import Privacy
 from projections.rows import fold
 from projections.store import create_build, drop_build, last_switch, live, switch, versioned
 from projections.tables import checkpoint
-from projections.viewer import of_team
+from projections.viewer import EVERYTHING, of_team
 from projections.workflows.completeness import ITEMS
 from projections.workflows.completeness_queries import incomplete_relations
 from projections.workflows.loop_queries import find_loop, list_loops
@@ -161,20 +161,20 @@ async def test_a_low_score_over_its_life(office: Office) -> None:
     assert await office.tick() == {}
     now = at("2026-02-06")
     async with office.engine.connect() as conn:
-        anonymous, named = (await list_loops(conn, now)).items
+        anonymous, named = (await list_loops(conn, now, viewer=EVERYTHING)).items
         person = await office.privacy.ref_of(conn, "person", "p-81")
         assert (named["response"], named["score"], named["respondent"]) == ("r-1", 3, person)
         assert (anonymous["response"], anonymous["score"], anonymous["respondent"]) == ("r-2", None, None)
         assert (named["due_on"], named["working_days_late"], named["relation_name"]) == (
             "2026-02-05", 1, "Gemeente Den Haag",
         )  # fmt: skip
-        assert len((await list_loops(conn, now, state="late")).items) == 2
+        assert len((await list_loops(conn, now, state="late", viewer=EVERYTHING)).items) == 2
         assert (await list_loops(conn, now, viewer=of_team("delfland"))).items == []
         assert len((await list_loops(conn, now, viewer=of_team("haaglanden"))).items) == 2
-        first = await list_loops(conn, now, limit=1)
-        rest = await list_loops(conn, now, limit=1, cursor=first.next)
+        first = await list_loops(conn, now, limit=1, viewer=EVERYTHING)
+        rest = await list_loops(conn, now, limit=1, cursor=first.next, viewer=EVERYTHING)
         assert [*first.items, *rest.items] == [anonymous, named]
-        found = await find_loop(conn, named["id"], now)
+        found = await find_loop(conn, named["id"], now, viewer=EVERYTHING)
         assert found is not None
         assert (found.shown, found.relation) == (named, HAAG)
 
@@ -182,7 +182,7 @@ async def test_a_low_score_over_its_life(office: Office) -> None:
     await office.tell("loop.followed_up", follow, by=SELF)
     assert await office.tick() == {("loop.closed", "accepted"): 1}
     async with office.engine.connect() as conn:
-        (closed,) = (await list_loops(conn, now, state="closed")).items
+        (closed,) = (await list_loops(conn, now, state="closed", viewer=EVERYTHING)).items
     assert (closed["reason"], closed["followed_up_at"]) == ("followed_up", "2026-02-04T10:00:00.000000Z")
 
 
@@ -197,11 +197,11 @@ async def test_a_merge_moves_what_is_open_to_the_survivor(office: Office) -> Non
     assert await office.tick() == {("alert.raised", "accepted"): 1, ("alert.resolved", "accepted"): 1}
     assert await office.tick() == {}
     async with office.engine.connect() as conn:
-        items = (await incomplete_relations(conn, at("2026-02-04"))).items
+        items = (await incomplete_relations(conn, at("2026-02-04"), viewer=EVERYTHING)).items
         assert [(i["relation"], [lack["what"] for lack in i["lacks"]]) for i in items] == [
             (HAAG, ["plan", "knowledge", "satisfaction"])
         ]
-        assert (await incomplete_relations(conn, at("2026-02-04"), tier="B")).items == []
+        assert (await incomplete_relations(conn, at("2026-02-04"), tier="B", viewer=EVERYTHING)).items == []
     await office.tell("relation.unmerged", {"survivor": HAAG, "absorbed": DELFT, "occurred_on": "2026-02-05"})
     assert await office.tick() == {("alert.resolved", "accepted"): 1, ("alert.reopened", "accepted"): 1}
 
@@ -216,14 +216,14 @@ async def test_loops_of_merged_relations_are_the_survivors(office: Office) -> No
     await office.tick()
     now, of_delft = at("2026-02-06"), of_team("delfland")
     async with office.engine.connect() as conn:
-        loops = (await list_loops(conn, now, state="open")).items
+        loops = (await list_loops(conn, now, state="open", viewer=EVERYTHING)).items
         assert {(i["relation"], i["relation_name"], i["tier"]) for i in loops} == {(HAAG, "Gemeente Den Haag", "A")}
         assert len(loops) == 2
         for relation in (HAAG, DELFT):
-            assert (await list_loops(conn, now, state="open", relation=relation)).items == loops
+            assert (await list_loops(conn, now, state="open", relation=relation, viewer=EVERYTHING)).items == loops
         # Who has one of those that are one has them all.
         assert (await list_loops(conn, now, state="open", viewer=of_delft)).items == loops
-        assert (await list_loops(conn, now, state="open", team="haaglanden")).items == loops
+        assert (await list_loops(conn, now, state="open", team="haaglanden", viewer=EVERYTHING)).items == loops
         assert (await list_loops(conn, now, viewer=of_team("jeugd"))).items == []
         for loop in loops:
             assert await find_loop(conn, loop["id"], now, of_delft) is not None
@@ -270,18 +270,18 @@ async def test_question_four_names_what_lacks_since_when_and_why(office: Office)
         await office.tell("knowledge.item_recorded", data, DELFT)
     await office.catch_up()
     async with office.engine.connect() as conn:
-        page = await incomplete_relations(conn, at("2026-07-01"))
+        page = await incomplete_relations(conn, at("2026-07-01"), viewer=EVERYTHING)
         assert [i["relation_name"] for i in page.items] == ["Gemeente Delft", "Gemeente Den Haag"]
         delft = page.items[0]
         assert [(lack["what"], lack["since"]) for lack in delft["lacks"]] == [
             ("plan", None), ("knowledge", "2026-07-01"), ("satisfaction", None),
         ]  # fmt: skip
         assert len(delft["lacks"][1]["evidence"]) == len(ITEMS)
-        (haag,) = (await incomplete_relations(conn, at("2026-07-01"), team="haaglanden")).items
+        (haag,) = (await incomplete_relations(conn, at("2026-07-01"), team="haaglanden", viewer=EVERYTHING)).items
         assert haag["lacks"][1]["missing"] == list(ITEMS)
         assert haag["lacks"][0]["evidence"] == [2]
-        first = await incomplete_relations(conn, at("2026-07-01"), limit=1)
-        rest = await incomplete_relations(conn, at("2026-07-01"), limit=1, cursor=first.next)
+        first = await incomplete_relations(conn, at("2026-07-01"), limit=1, viewer=EVERYTHING)
+        rest = await incomplete_relations(conn, at("2026-07-01"), limit=1, cursor=first.next, viewer=EVERYTHING)
         assert [*first.items, *rest.items] == page.items
         assert rest.next is None
         seen = await incomplete_relations(conn, at("2026-06-30"), viewer=of_team("delfland"))

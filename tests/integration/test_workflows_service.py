@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events import tables
 from events.clock import advance_clock, set_clock
+from projections.viewer import EVERYTHING
 from projections.workflows.loop_queries import list_loops
 from services.settings import Settings, as_environment
 from tests.alert_trial import at
@@ -66,7 +67,7 @@ async def _loop_becomes(engine: AsyncEngine, state: str, replicas: Replicas) -> 
         async with asyncio.timeout(60):
             while True:
                 async with engine.connect() as conn:
-                    items = (await list_loops(conn, at("2026-02-10"), state=state)).items
+                    items = (await list_loops(conn, at("2026-02-10"), state=state, viewer=EVERYTHING)).items
                 if items:
                     return items[0]
                 await asyncio.sleep(0.05)

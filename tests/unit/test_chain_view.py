@@ -170,6 +170,6 @@ def test_a_chain_that_is_not_defined_yet_is_not_shown() -> None:
     book = Book()
     book.register()
     money(book, "investment", "us", "wlz", 500)
-    seen = present_chains(fold(PROJECTION, book.events), HAAG, NOW)
+    seen = present_chains(fold(PROJECTION, book.events), HAAG, NOW, hidden=0)
     assert seen is not None
     assert seen["chains"] == []

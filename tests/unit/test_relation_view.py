@@ -33,7 +33,7 @@ def book() -> Book:
 
 
 def see(book: Book, now: datetime = NOW, relation: str = HAAG) -> dict[str, Any]:
-    seen = present(fold(PROJECTION, book.events), relation, now, position=len(book.events))
+    seen = present(fold(PROJECTION, book.events), relation, now, position=len(book.events), hidden=0)
     assert seen is not None
     return seen
 
@@ -54,8 +54,8 @@ def test_a_new_relation_has_every_field_and_no_figures(book: Book) -> None:
 
 
 def test_a_relation_that_is_not_registered_is_not_there(book: Book) -> None:
-    assert present(fold(PROJECTION, book.events), DELFT, NOW) is None
-    assert present(fold(PROJECTION, book.events), ORGANISATION, NOW) is None
+    assert present(fold(PROJECTION, book.events), DELFT, NOW, hidden=0) is None
+    assert present(fold(PROJECTION, book.events), ORGANISATION, NOW, hidden=0) is None
 
 
 def test_subject_and_identifiers_are_linked_and_local_ones_keep_their_department() -> None:
@@ -202,7 +202,7 @@ def test_the_configured_lead_says_when_a_line_shows_as_due(book: Book) -> None:
     book.tell("schedule.line_set", LINE)
     book.held("c-1", "2026-02-03T10:00:00+01:00")
     rows, on = fold(PROJECTION, book.events), datetime(2026, 4, 22, 10, tzinfo=UTC)
-    states = [present(rows, HAAG, on, rules=Rules(lead_working_days=days)) for days in (3, 10)]
+    states = [present(rows, HAAG, on, rules=Rules(lead_working_days=days), hidden=0) for days in (3, 10)]
     assert [seen and seen["schedule"][0]["state"] for seen in states] == ["on_track", "due"]
 
 
@@ -381,7 +381,7 @@ def test_the_matrix_sets_required_against_actual(book: Book) -> None:
         "occurred_on": "2026-01-06",
     }
     book.tell("counterpart.added", person)
-    matrix = matrix_of(fold(PROJECTION, book.events), HAAG, NOW)
+    matrix = matrix_of(fold(PROJECTION, book.events), HAAG, NOW, hidden=0)
     assert matrix is not None
     assert [(c["our_layer"], c["their_layer"], c["state"], c["contacts_12m"]) for c in matrix["cells"]] == [
         ("board", "board", "covered", 1), ("board", "professional", "gap", 0), ("professional", "board", "extra", 1),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +13,7 @@ from hypothesis import strategies as st
 from projections.viewer import EVERYTHING, Viewer, hidden_bits, of_team, restriction, visibility_of
 from tests.given import Book
 
+CODE = Path(__file__).parents[2]
 names = st.from_regex(r"[a-z][a-z0-9-]{1,30}", fullmatch=True)
 
 
@@ -50,3 +55,35 @@ def test_what_two_departments_restricted_is_open_to_neither(one: str, other: str
     if one != other:
         assert bits_of("department", other) & reader
         assert (bits_of("department", one) | bits_of("department", other)) & reader
+
+
+def given_by_default(source: str) -> Iterator[str]:
+    """Parameters and fields that say who reads, and may be left out: `<name> on line <n>`."""
+    for node in ast.walk(ast.parse(source)):
+        found: list[tuple[str, ast.expr | None, int]] = []
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            args = node.args
+            positional = [*args.posonlyargs, *args.args]
+            optional = positional[len(positional) - len(args.defaults) :]
+            optional += [arg for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True) if default]
+            found = [(arg.arg, arg.annotation, arg.lineno) for arg in optional]
+        elif isinstance(node, ast.ClassDef):
+            fields = [one for one in node.body if isinstance(one, ast.AnnAssign) and one.value is not None]
+            found = [(ast.unparse(one.target), one.annotation, one.lineno) for one in fields]
+        for name, kind, line in found:
+            words = "" if kind is None else ast.unparse(kind)
+            if "Viewer" in words.split(" | ") or name == "hidden" or (name == "viewer" and not words):
+                yield f"{name} on line {line}"
+
+
+def test_nothing_is_asked_without_saying_who_reads() -> None:
+    leaving = """def f(conn, viewer=ALL): ...
+def g(*, hidden: int = 0, limit=1): ...
+class C:
+    reader: Viewer | None = None
+    viewer: Viewer
+"""
+    assert list(given_by_default(leaving)) == ["viewer on line 1", "hidden on line 2", "reader on line 4"]
+    files = [path for part in ("projections", "services") for path in sorted((CODE / part).rglob("*.py"))]
+    assert len(files) > 100
+    assert not [f"{path}: {one}" for path in files for one in given_by_default(path.read_text())]
