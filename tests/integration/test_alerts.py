@@ -143,8 +143,8 @@ async def test_filters_pages_and_who_may_see_what(office: Office) -> None:
     async with office.engine.connect() as conn:
         e13 = await office.privacy.ref_of(conn, "employee", "e-13")
 
-        async def found(**wanted: Any) -> list[tuple[str, str]]:
-            items = (await list_alerts(conn, now=now, **wanted)).items
+        async def found(viewer: Viewer = EVERYTHING, **wanted: Any) -> list[tuple[str, str]]:
+            items = (await list_alerts(conn, now=now, viewer=viewer, **wanted)).items
             return [(i["relation"], i["line"]) for i in items]
 
         assert sorted(await found()) == [(HAAG, "l-1"), (DELFT, "l-1"), (DELFT, "l-2")]

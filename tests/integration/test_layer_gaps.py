@@ -286,5 +286,5 @@ async def test_pages_follow_each_other_also_where_two_lines_have_one_id(engine: 
         assert (seen, cursor) == (everything, None)
         for wanted, pointer in (({"cursor": "WyJnYXBzIiwiYSIsImIiXQ"}, "/cursor"), ({"limit": 501}, "/limit")):
             with pytest.raises(Invalid) as caught:
-                await gaps(conn, later, **wanted)  # pyright: ignore[reportArgumentType]
+                await gaps(conn, later, viewer=EVERYTHING, **wanted)  # pyright: ignore[reportArgumentType]
             assert [e.pointer for e in caught.value.errors] == [pointer]

@@ -182,7 +182,7 @@ async def test_relations_are_listed_by_name_with_the_same_figures(engine: AsyncE
 async def test_lists_are_filtered(engine: AsyncEngine, wanted: dict[str, str], names: list[str]) -> None:
     await record(engine, full_book().events)
     async with engine.connect() as conn:
-        page = await list_relations(conn, now=NOW, **wanted)  # pyright: ignore[reportArgumentType]
+        page = await list_relations(conn, now=NOW, viewer=EVERYTHING, **wanted)  # pyright: ignore[reportArgumentType]
     assert [i["name"] for i in page.items] == names
 
 
@@ -209,7 +209,7 @@ async def test_pages_follow_each_other_and_a_bad_cursor_is_named(engine: AsyncEn
             assert [e.pointer for e in caught.value.errors] == ["/cursor"]
         for field, value in (("limit", 0), ("limit", 501), ("q", "x" * 101)):
             with pytest.raises(Invalid) as caught:
-                await list_relations(conn, now=NOW, **{field: value})  # pyright: ignore[reportArgumentType]
+                await list_relations(conn, now=NOW, viewer=EVERYTHING, **{field: value})  # pyright: ignore[reportArgumentType]
             assert [e.pointer for e in caught.value.errors] == [f"/{field}"]
 
 

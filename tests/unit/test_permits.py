@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from projections.viewer import EVERYTHING, Role, Viewer
 from services.api import permits, site
 from services.api.asking import identity_of, viewer_of
+from tests.who_may import WHO_MAY
 
 ROUTES = [r for router in site.ROUTERS for r in router.routes if isinstance(r, APIRoute)]
 
@@ -23,6 +24,15 @@ def test_every_route_is_in_the_table_once_and_the_table_has_no_other() -> None:
     known = [*permits.OPEN, *permits.PUBLISHING, *permits.PERMITS]
     assert len(known) == len(set(known))
     assert {permits.operation_named(r) for r in ROUTES} == set(known)
+
+
+def test_the_table_says_what_is_agreed_of_each_call() -> None:
+    said: dict[str, object] = {}
+    for route in ROUTES:
+        name = permits.operation_named(route)
+        who = "anybody" if name in permits.OPEN else permits.PERMITS.get(name, "departments")
+        said |= {f"{method} {route.path}": who for method in route.methods or ()}
+    assert said == dict(WHO_MAY)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=permits.operation_named)

@@ -72,7 +72,7 @@ def given_by_default(source: str) -> Iterator[str]:
             found = [(ast.unparse(one.target), one.annotation, one.lineno) for one in fields]
         for name, kind, line in found:
             words = "" if kind is None else ast.unparse(kind)
-            if "Viewer" in words.split(" | ") or name == "hidden" or (name == "viewer" and not words):
+            if "Viewer" in words.split(" | ") or (name, words) in {("hidden", "int"), ("viewer", "")}:
                 yield f"{name} on line {line}"
 
 
