@@ -145,7 +145,8 @@ def planned_of(contacts: Iterable[Row], now: datetime) -> list[dict[str, Any]]:
 
 def alert_of(row: Row) -> dict[str, Any]:
     return {
-        "id": row["alert"], "rule": row["rule"], "line": row["line"], "due_on": _iso(row["due_on"]),
+        "id": row["alert"], "rule": row["rule"], "about": row["about"], "line": row["line"],
+        "due_on": _iso(row["due_on"]),
         "overdue_on": _iso(row["overdue_on"]), "raised_on": _iso(row["raised_on"]), "level": row["level"],
         "acknowledged": row["acknowledged"], "snoozed_until": _iso(row["snoozed_until"]),
     }  # fmt: skip

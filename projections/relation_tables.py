@@ -128,6 +128,7 @@ alert = Table(
     _text_key("relation"),
     _text_key("alert"),
     Column("rule", Text),
+    Column("about", Text, comment="which one of what the rule looks at, see rule_names.py"),
     Column("line", Text),
     Column("state", Text, nullable=False, comment="open or resolved"),
     Column("level", Integer, nullable=False),

@@ -160,16 +160,16 @@ def _alert(rows: Rows, event: Recorded, relation: Row) -> None:
     data = event.data
     known = rows.get("alert", event.relation, data["alert"])
     row: Row = dict(known) if known is not None else {
-        "relation": event.relation, "alert": data["alert"], "rule": None, "line": None, "state": "open", "level": 0,
-        "due_on": None, "overdue_on": None, "raised_on": None, "acknowledged": False, "snoozed_until": None,
+        "relation": event.relation, "alert": data["alert"], "rule": None, "about": None, "line": None, "state": "open",
+        "level": 0, "due_on": None, "overdue_on": None, "raised_on": None, "acknowledged": False, "snoozed_until": None,
         "hidden": 0,
     }  # fmt: skip
     match event.kind:
         case "alert.raised":
             days = {name: day(data.get(name)) for name in ("due_on", "overdue_on")}
             row.update(
-                rule=data["rule"], line=_line_of(data), level=data.get("level", 0), state="open",
-                raised_on=local_date(event.occurred_at), **days,
+                rule=data["rule"], about=data.get("about"), line=_line_of(data), level=data.get("level", 0),
+                state="open", raised_on=local_date(event.occurred_at), **days,
             )  # fmt: skip
         case "alert.reopened":
             row.update(state="open", acknowledged=False, snoozed_until=None)
@@ -299,7 +299,7 @@ def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
 
 
 PROJECTION: Final = Projection(
-    name="relation_view", version=8, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
+    name="relation_view", version=9, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
     kept=frozenset({"alias", SPENT, RESTRICTED}), evolve_withdrawn=evolve_withdrawn, triggers=triggers,
     later=SUMS_LATER,
 )  # fmt: skip

@@ -27,7 +27,9 @@ def title(kind: str, data: Data, language: Language = "nl") -> str:
 def _held(data: Data, language: Language) -> str:
     minutes = "minuten" if language == "nl" else "minutes"
     activity = word(data["activity"], language) if data.get("activity") else word("other", language)
-    return f"{activity}, {word(data['channel'], language)}, {data['duration_min']} {minutes}"
+    channel = word(data["channel"], language)
+    how = activity if channel == activity.lower() else f"{activity}, {channel}"
+    return f"{how}, {data['duration_min']} {minutes}"
 
 
 def _line_set(data: Data, language: Language) -> str:

@@ -33,7 +33,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "offer": ("Aanbod", "Offer"), "covenant": ("Convenant", "Covenant"), "gathering": ("Bijeenkomst", "Gathering"),
     "other": ("Contact", "Contact"),
     "board": ("bestuur", "board"), "senior_management": ("hoger management", "senior management"),
-    "tactical_management": ("tactisch management", "tactical management"),
+    "tactical_management": ("middenmanagement", "tactical management"),
     "professional": ("professionals", "professionals"),
     "us": ("ons", "us"), "them": ("hen", "them"),
     "month": ("maand", "month"), "quarter": ("kwartaal", "quarter"), "half_year": ("half jaar", "half year"),

@@ -14,7 +14,9 @@ from starlette.responses import Response
 from events.clock import book_now
 from events.errors import NotFound
 from projections.relation_queries import show
+from projections.rule_names import alert_name
 from projections.timeline_queries import relation_page
+from projections.title_words import word
 from projections.viewer import Viewer
 from services.api.asking import HasParts, relation_named
 from services.api.page import page_of
@@ -59,13 +61,25 @@ async def _gather(parts: Parts, viewer: Viewer, language: Language, ident: str, 
     return {
         **shown, "older": entries.next, "now": now, "layers": LAYERS, "cells": _cells(seen["matrix"]),
         "logs": permitted(viewer, "listRelationAccesses") is not None,
-        "charts": [_chart(figure) for figure in seen["satisfaction"]],
+        "charts": [_chart(figure) for figure in seen["satisfaction"]], "signals": _signals(seen, language),
     }  # fmt: skip
 
 
 def _cells(matrix: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The pairs of layers that are asked for or had contact, by `<ours>:<theirs>`."""
     return {f"{pair['our_layer']}:{pair['their_layer']}": pair for pair in matrix}
+
+
+def _signals(seen: Mapping[str, Any], language: Language) -> list[dict[str, Any]]:
+    """The open alerts with what each is about: of a line its layers."""
+    lines = {line["line"]: line for line in seen["schedule"]}
+    signals: list[dict[str, Any]] = []
+    for alert in seen["open_alerts"]:
+        name = alert_name(alert["rule"], alert["about"], language)
+        if (line := lines.get(alert["line"])) is not None:
+            name = f"{name} ({word(line['our_layer'], language)} - {word(line['their_layer'], language)})"
+        signals.append({**alert, "name": name[:1].upper() + name[1:]})
+    return signals
 
 
 def _chart(figure: Mapping[str, Any]) -> dict[str, Any]:

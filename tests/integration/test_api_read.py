@@ -188,6 +188,11 @@ async def shows_alerts_and_takes_acts(book: Book, viewers: Mapping[str, str]) ->
     mine = next(a for a in alerts if a["relation"] == MINE)
     assert mine["owner"] == "e-12"
     assert mine["working_days_overdue"] > 100
+    (signal,) = found(await book.get(f"/v1/relations/{MINE}"))["open_alerts"]
+    assert (signal["id"], signal["about"]) == (mine["id"], mine["about"])
+    shown = await book.page((await book.viewers())["all"], f"/relations/{MINE}")
+    assert "Contact is te laat (bestuur - bestuur)" in shown.text
+
     path = f"/v1/alerts/{mine['id']}"
     assert found(await book.get(path))["id"] == mine["id"]
     assert [a["id"] for a in found(await book.get("/v1/alerts?owner=e-12"))["items"]] == [mine["id"]]

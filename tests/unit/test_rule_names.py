@@ -31,7 +31,7 @@ def test_every_rule_has_a_name_in_two_languages() -> None:
         ("commitment_late", "commitment:k-1@0b1f5b0e", "een toezegging is te laat (k-1@0b1f5b0e)"),
         (
             "merged_lines_conflict", "layers:board:tactical_management",
-            "na een samenvoeging zijn er twee regels voor dezelfde lagen: kies er een (bestuur - tactisch management)",
+            "na een samenvoeging zijn er twee regels voor dezelfde lagen: kies er een (bestuur - middenmanagement)",
         ),
         ("contact_overdue", "policy:A:board:board:2026-01-01", "contact is te laat"),
         ("a_rule_to_come", "x:1", "dit vraagt om aandacht (1)"),

@@ -113,3 +113,10 @@ def test_how_titles_read(kind: str, changes: dict[str, Any], dutch: str, english
 )
 def test_how_a_period_reads(period: str, dutch: str, english: str) -> None:
     assert (every(period, "nl"), every(period, "en")) == (dutch, english)
+
+
+def test_what_a_contact_was_and_how_it_went_are_said_once_where_they_are_one_word() -> None:
+    data = {**golden("contact.held")["data"], "duration_min": 120}
+    gathering = {**data, "activity": "gathering", "channel": "event"}
+    assert title("contact.held", gathering) == "Bijeenkomst, 120 minuten"
+    assert title("contact.held", {**gathering, "channel": "visit"}) == "Bijeenkomst, bezoek, 120 minuten"
