@@ -78,6 +78,7 @@ class Machine:
         self.running: dict[str, Process] = {}
         self.addresses = {
             "@postgres:5432/": f"@127.0.0.1:{self.ports['postgres']}/", "nats://nats:4222": f"nats://127.0.0.1:{self.ports['nats']}",
+            "http://api:8080": f"http://127.0.0.1:{self.ports['api']}",
             "0.0.0.0:4222": f"127.0.0.1:{self.ports['nats']}", "/data/": f"{directory}/data/",
             "/intake/": f"{directory}/data/",
         }  # fmt: skip
@@ -222,6 +223,8 @@ async def test_as_compose_starts_it(machine: Machine) -> None:
         assert signed.splitlines()[1] == "1"
         assert signed in (machine.directory / "data" / "checkpoints").read_text()
         await machine.run("tools", "reconcile", "--quick")
+        status = json.loads(await machine.run("tools", "status", "--json"))
+        assert (status["healthy"], status["log"]["head"]) == (True, 1)
         copy = machine.directory / "kopie"
         saved = json.loads(await machine.run("keeper", "backup", str(copy), "--json"))
         assert (saved["position"], saved["checkpoints"]["bytes"] > 0) == (1, True)
