@@ -119,5 +119,29 @@ _TITLES: Final[Mapping[str, Title]] = {
     "commitment.fulfilled": plain("Toezegging nagekomen", "Promise kept"),
     "commitment.broken": plain("Toezegging niet nagekomen", "Promise broken"),
     "commitment.released": plain("Toezegging vervalt", "Promise released"),
+    # About no relation: in no timeline, but in the evidence of an alert.
+    "team.formed": phrase("Team begonnen: {name}", "Team formed: {name}", name="text"),
+    "team.member_joined": phrase("Team {team} kreeg er een lid bij", "Team {team} got one more member", team="text"),
+    "team.member_left": phrase("Een lid verliet team {team}", "A member left team {team}", team="text"),
+    "contributor.profiled": plain("Profiel van een medewerker", "Profile of a colleague"),
+    "schedule.policy_set": phrase(
+        "Beleid voor {tier}-relaties, versie {policy_version}", "Policy for {tier} relations, version {policy_version}",
+        tier="text", policy_version="text",
+    ),
+    "schedule.working_calendar_set": phrase(
+        "Werkdagen van {year} vastgesteld", "Working days of {year} set", year="text"
+    ),
+    "satisfaction.instrument_defined": phrase(
+        "Meting {instrument}, versie {wording_version}", "Instrument {instrument}, version {wording_version}",
+        instrument="text", wording_version="text",
+    ),
+    "satisfaction.round_closed": phrase("Meetronde {round} gesloten", "Round {round} closed", round="text"),
+    "satisfaction.staff_reported": phrase(
+        "Tevredenheid van medewerkers, {unit}, {period}", "Satisfaction of staff, {unit}, {period}",
+        unit="text", period="text",
+    ),
+    "employee.left": phrase("Medewerker vertrekt op {on}", "Colleague leaves on {on}", on="day"),
+    "person.erased": plain("Een persoon is gewist", "A person was erased"),
+    "retention.applied": phrase("Bewaartermijn toegepast: {family}", "Retention applied: {family}", family="text"),
     **AFFAIRS,
 }  # fmt: skip

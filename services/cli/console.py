@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +24,17 @@ def out() -> Console:
 
 def err() -> Console:
     return Console(stderr=True, highlight=False)
+
+
+class Bar(Progress):
+    """A progress bar on stderr. One that never moved leaves nothing behind when an error ends it: that is one line."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and not any(task.completed for task in self.tasks):
+            self.live.transient = True
+        super().__exit__(kind, error, trace)
 
 
 def print_json(document: Any) -> None:

@@ -31,7 +31,7 @@ _USAGE: Final[tuple[tuple[str, str], ...]] = (
     (r"Missing option '?(.*?)'?\.( .*)?", "Er ontbreekt een optie: {0}. Kijk met --help hoe het moet."),
     (r"Missing command\.", "Er ontbreekt een opdracht. Kijk met --help welke er zijn."),
     (r"Option '?(.*?)'? requires an argument\.?", "Optie {0} heeft een waarde nodig."),
-    (r"Got unexpected extra arguments? \((.*)\)", "Dit hoort er niet bij: {0}. Kijk met --help hoe het moet."),
+    (r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)", "Dit hoort er niet bij: {0}. Kijk met --help."),
     (r"Invalid value for '?(.*?)'?: (.*)", "Ongeldige waarde voor {0}: {1}"),
 )  # fmt: skip
 
@@ -107,8 +107,11 @@ class DutchGroup(TyperGroup):
         self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None,
         standalone_mode: bool = True, windows_expand_args: bool = True, **extra: Any,
     ) -> Any:  # fmt: skip
-        # Stdout is for results only; `up` and `serve` set their own logging.
-        structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+        # Stdout is for results only, and what went well is told by the command; `up` and `serve` set their own logging.
+        structlog.configure(
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        )
         logging.getLogger().setLevel(logging.ERROR)
         self.context_class = DutchContext  # those of the commands have it from when they were made
         try:

@@ -54,7 +54,7 @@ class Instance:
             answer = client.get(path, params=asked)
         if answer.is_success:
             return answer.json()
-        raise _refusal(answer, path)
+        raise _refusal(answer, asked.get("relation") or asked.get("alert") or path.rsplit("/v1/", 1)[-1])
 
     def login(self, department: str | None, url: str | None) -> Login:
         """How to send as a department; the only one that there is when none is named."""
@@ -82,8 +82,19 @@ class Instance:
         )
 
     def complete(self) -> Settings:
-        """Settings with the addresses and keys of both engines. Raises SetupError when they are not to be found."""
-        return credentials.complete(self.settings)
+        """Settings with the addresses and keys of both engines.
+
+        Raises SetupError when they are not to be found, or when they are this directory's own and no `up` runs there.
+        """
+        settings = credentials.complete(self.settings)
+        internal = self.held.internal
+        own = internal is not None and bool(internal.postgres_port) and not self.settings.database_url
+        if own and holder(self.settings.data_dir) is None:
+            raise SetupError(
+                f"Relatieboek draait niet in {self.settings.data_dir}. Start het met `relatieboek up`, of wijs een "
+                "andere map aan met --data-dir."
+            )
+        return settings
 
 
 def find(data_dir: Path | None) -> Instance:
@@ -96,15 +107,16 @@ def _plain(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret is not None else None
 
 
-def _refusal(answer: httpx.Response, path: str) -> Exception:
+def _refusal(answer: httpx.Response, what: str) -> Exception:
     try:
         problem: dict[str, Any] = answer.json()
     except ValueError:
         problem = {}
-    detail = str(problem.get("detail") or problem.get("title") or answer.reason_phrase)
+    errors = [f"{e['pointer'].removeprefix('/query/')} {e['detail']}".strip() for e in problem.get("errors", ())]
+    detail = "; ".join(errors) or str(problem.get("detail") or problem.get("title") or answer.reason_phrase)
     match answer.status_code:
         case 404:
-            return NotFound(path.rsplit("/v1/", 1)[-1])
+            return NotFound(what)
         case 401:
             return SetupError("Het token is niet (meer) geldig. Is dit de goede map of RELATIEBOEK_VIEWER_TOKEN?")
         case 429 | 503:

@@ -14,7 +14,7 @@ from rich.text import Text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from events.errors import SetupError
-from services.cli.console import err, note, print_fields, print_json, print_table
+from services.cli.console import Bar, err, note, print_fields, print_json, print_table
 from services.cli.instance import find
 from services.cli.options import DataDir, Json, moment
 from services.settings import Settings
@@ -165,7 +165,7 @@ def advance(
 
 
 def progress_bar() -> Progress:
-    return Progress(
+    return Bar(
         TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.completed}/{task.total}"),
         TextColumn("{task.fields[more]}"), TimeElapsedColumn(), console=err(), transient=False,
     )  # fmt: skip

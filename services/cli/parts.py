@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from services.cli.console import note, print_fields, print_table
+from services.cli.console import cell, note, print_fields, print_table
 
 Columns = tuple[tuple[str, str], ...]
 
@@ -165,7 +165,7 @@ def _print_tables(tables: Sequence[_Table], document: Mapping[str, Any]) -> None
 _IN_WORDS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "coalition": lambda signed: signed and (signed["name"] or signed["agreement"]),
     "decisions": lambda taken: [f"{d['taken_on']} {d['decision']}" for d in taken or ()],
-    "trend": lambda quarters: [f"{q['quarter']}: {q['mean']} (n {q['n']})" for q in quarters or ()],
+    "trend": lambda quarters: [f"{q['quarter']}: {cell(q['mean'])} (n {q['n']})" for q in quarters or ()],
     "evidence": lambda positions: len(positions) if len(positions) > 8 else positions,
     "required": lambda lines: [line["line"] for line in lines],
     "people": lambda people: [f"{p['name']} ({p['function']})" for p in people],

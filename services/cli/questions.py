@@ -94,6 +94,9 @@ def question(
     4 welke A-relaties missen iets, 5 wat is toegezegd, 6 waar ging de aandacht heen, 7 hoe tevreden is een relatie,
     8 hoe gaan de programma's, 9 wie investeert en wie wint, 10 waarom is er een signaal.
     """
+    needed = {3: ("--relation", relation), 7: ("--relation", relation), 10: ("--alert", alert)}.get(number)
+    if needed is not None and needed[1] is None:
+        raise typer.BadParameter(f"vraag {number} wil deze optie", param_hint=needed[0])
     document = find(data_dir).get(
         f"/v1/questions/{number}", relation=relation, team=team, tier=tier, owner=owner, asOf=day_or_moment(as_of),
         knownAt=position_or_moment(known_at), by=by, late=None if late is None else str(late).lower(), state=state,

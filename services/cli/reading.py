@@ -213,17 +213,28 @@ def history(
     print_list("Geschiedenis", _HISTORY, document, json)
 
 
+_INTAKE: Final = {
+    "pending": "wacht op intake", "accepted": "aanvaard", "duplicates": "dubbel", "rejected": "geweigerd",
+    "parked": "geparkeerd",
+}  # fmt: skip
+
+
 def status(json: Json = False, data_dir: DataDir = None) -> None:
     """Toon hoe het met het boek gaat. Eindigt met 0 als alles gezond is, anders met 1."""
     document = find(data_dir).get("/v1/status")
     if json:
         print_json(document)
     else:
-        print_fields("Het boek", [
-            ("laatste positie", document["log"]["head"]), ("in de stream", document["log"]["stream"]),
-            ("per seconde (1 min)", document["log"]["rate_1m"]), *document["intake"].items(), ("gezond",
-            document["healthy"]),
-        ])  # fmt: skip
+        print_fields(
+            "Het boek",
+            [
+                ("laatste positie", document["log"]["head"]),
+                ("in de stream", document["log"]["stream"]),
+                ("per seconde (1 min)", document["log"]["rate_1m"]),
+                *((_INTAKE[name], count) for name, count in document["intake"].items()),
+                ("gezond", document["healthy"]),
+            ],
+        )
         print_table("Leesmodellen", (
             ("name", "Naam"), ("version", "Versie"), ("state", "Stand"), ("position", "Positie"), ("lag", "Achter"),
             ("lag_seconds", "Seconden achter"), ("parked", "Geparkeerd"),

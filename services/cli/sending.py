@@ -12,11 +12,11 @@ from typing import IO, Annotated, Final
 
 import msgspec
 import typer
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from events.errors import SetupError
-from services.cli.console import err
+from services.cli.console import Bar, err
 from services.cli.instance import find
 from services.cli.options import Batch, DataDir, Department, NatsUrl, Verdicts
 from services.reasons import why
@@ -45,7 +45,7 @@ def counts_text(counts: Counter[str]) -> str:
 @contextmanager
 def progress_bar(title: str, total: int | None = None) -> Generator[Update]:
     """A bar on stderr; yields a function that takes the verdict counts so far, and the total once it is known."""
-    bar = Progress(
+    bar = Bar(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.completed}"),
         _Rate(),
         TextColumn("{task.fields[counts]}"), TimeElapsedColumn(), console=err(), transient=False,
@@ -97,7 +97,9 @@ def deliver(lines: Iterable[bytes], login: Login, verdicts: Path | None, title: 
                     out.write(msgspec.json.encode(verdict) + b"\n")
                 if verdict["verdict"] == "rejected" and shown < _SHOWN_REJECTIONS:
                     shown += 1
-                    err().print(Text(f"geweigerd {verdict.get('id')}: {_why(verdict)}"), soft_wrap=True)
+                    err().print(
+                        Text(f"geweigerd {verdict.get('id') or '(zonder id)'}: {_why(verdict)}"), soft_wrap=True
+                    )
 
         async def run() -> Tally:
             async with connected(login) as request:

@@ -19,7 +19,8 @@ from icalendar import Calendar, Event
 from icalendar.error import InvalidCalendar
 from icalendar.prop.broken import vBroken
 
-from events.errors import SetupError
+from events.catalog import check
+from events.errors import Invalid, SetupError
 from events.recorded import AMSTERDAM, local_date
 from services.imports.outcome import Outcome, Skipped, checked, each_once
 from services.reasons import why
@@ -66,9 +67,41 @@ def read_ics(path: Path, given: CalendarImport, now: datetime) -> Iterator[Outco
 
     `now` decides which meetings are over (for `held`). A meeting gives `contact.planned`; moved within its series also
     `contact.rescheduled`; cancelled also `contact.cancelled`; over, with `held`, `contact.held` instead. At most
-    10,000 meetings. Raises SetupError when the file is no calendar.
+    10,000 meetings. Raises SetupError when the file is no calendar, or when no meeting fits with what is `given`.
     """
+    _check_given(given, now)
     yield from each_once(_outcomes(_load(path), given, now))
+
+
+def _common(given: CalendarImport) -> dict[str, Any]:
+    ours = [{"layer": given.our_layer} | ({"employee": given.employee} if given.employee else {})]
+    theirs = [{"layer": given.their_layer} | ({"person": given.person} if given.person else {})]
+    return {"channel": given.channel, "ours": ours, "theirs": theirs}
+
+
+# What is wrong in every meeting was given wrong: by which option.
+_OPTIONS: Final = (
+    ("/source", "--source"), ("/subject", "--relation"), ("/data/channel", "--channel"), ("/data/topics", "--topic"),
+    ("/data/ours/0/layer", "--our-layer"), ("/data/theirs/0/layer", "--their-layer"),
+    ("/data/ours", "--employee"), ("/data/theirs", "--person"),
+)  # fmt: skip
+
+
+def _check_given(given: CalendarImport, now: datetime) -> None:
+    at = now.isoformat()
+    if given.held:
+        data = {"occurred_at": at, "duration_min": 1, "activity": "conversation", "topics": list(given.topics)}
+    else:
+        data = {"starts_at": at, "ends_at": (now + timedelta(hours=1)).isoformat()}
+    about = {"contact": "ics", **data, **_common(given)}
+    name = "held" if given.held else "planned"
+    try:
+        check(cloudevent(f"contact.{name}.v1", "ics", given.source, given.relation, about))
+    except Invalid as error:
+        wrong = (
+            f"{next((o for p, o in _OPTIONS if e.pointer.startswith(p)), e.pointer)} {e.detail}" for e in error.errors
+        )
+        raise SetupError(f"Zo kan geen afspraak mee: {'; '.join(wrong)}") from None
 
 
 def _load(path: Path) -> Calendar:
@@ -170,9 +203,7 @@ def _events(
     length = _length(master) if master is not None and first != begins else ends - begins
     contact = _contact_id(str(event["UID"]), first)
     cancelled = whole or str(event.get("STATUS", "")).upper() == "CANCELLED"
-    ours = [{"layer": given.our_layer} | ({"employee": given.employee} if given.employee else {})]
-    theirs = [{"layer": given.their_layer} | ({"person": given.person} if given.person else {})]
-    common = {"channel": given.channel, "ours": ours, "theirs": theirs}
+    common = _common(given)
     logged = _stamp(event, "CREATED")
 
     def made(name: str, id_: str, data: dict[str, Any]) -> Outcome:

@@ -20,7 +20,9 @@ from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from services.cli.main import app
 from services.demo.institution import DEPARTMENTS, TEAMS
 from services.demo.load import demo_events
 from services.embedded.credentials import read
@@ -109,6 +111,27 @@ async def test_soon_there_is_something_of_everything_to_see(demo: Instance) -> N
             assert demo.process is not None
             assert demo.process.returncode is None, lacking
             await asyncio.sleep(0.5)
+
+
+async def test_what_a_newcomer_types_reads_well_in_the_terminal(demo: Instance) -> None:
+    """The commands that the README advises, and every question: an answer, in words of people."""
+
+    async def said(*words: str) -> str:
+        invoke = CliRunner(env=demo.environment).invoke
+        done = await asyncio.to_thread(invoke, app, list(words))
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    advised = re.findall(r"`relatieboek ([^`]*)`", (ROOT / "README.md").read_text().split("## The way")[0])
+    assert len(advised) >= 5
+    overdue = json.loads(await said("question", "1", "--json"))["items"][0]
+    more = {3: ["--relation", overdue["relation"]], 7: ["--relation", overdue["relation"]],
+            10: ["--alert", overdue["alert"]]}  # fmt: skip
+    asked = [["question", str(n), *more.get(n, [])] for n in range(1, 11)]
+    for words in [*map(str.split, advised), *asked]:
+        text = await said(*words)
+        assert words[:2] == ["question", "7"] or not text.splitlines()[0].endswith("niets gevonden."), words
+        assert not re.search(r"\bNone\b|\bpending\b|Gebeurtenis: ", text), f"{words}: {text}"
 
 
 @pytest.mark.full

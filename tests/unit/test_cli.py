@@ -12,7 +12,11 @@ from typer.testing import CliRunner, Result
 
 from events.catalog import TYPES
 from services.cli.main import app
-from services.settings import SERVICES
+from services.embedded import credentials as store
+from services.embedded.credentials import Credentials, Internal, NatsPart
+from services.embedded.engine import free_port
+from services.embedded.nats import new_seed
+from services.settings import SERVICES, Settings
 
 WABO = "services/demo/data/receipt-wabo.csv.gz"
 MAPPING = "services/demo/mappings/wabo.toml"
@@ -29,6 +33,7 @@ type = "team.formed.v1"
 where = { what = "yes" }
 data = { team = "{what}", name = "{what}", occurred_on = 2026-01-05 }
 """
+CALENDAR = ("import", "ics", "tests/data/team.ics", "--department", "d", "--dry-run")
 COMMANDS = [
     "up",
     "serve",
@@ -119,6 +124,13 @@ def test_help_is_dutch_to_the_last_word(command: list[str]) -> None:
             ["import", "ics", WABO, "--department", "d", "--relation", "gemeentecode:0518", "--dry-run"],
             "is geen geldig agendabestand",
         ),
+        ([*CALENDAR, "--relation", "gemeentecode:0518", "--channel", "duif"], "Zo kan geen afspraak mee: --channel"),
+        ([*CALENDAR, "--relation", "gemeentecode:0518", "--our-layer", "x"], "Zo kan geen afspraak mee: --our-layer"),
+        ([*CALENDAR, "--relation", "onzin"], "Zo kan geen afspraak mee: --relation"),
+        (["question", "3"], "Ongeldige waarde voor --relation: vraag 3 wil deze optie"),
+        (["question", "7"], "Ongeldige waarde voor --relation: vraag 7 wil deze optie"),
+        (["question", "10"], "Ongeldige waarde voor --alert: vraag 10 wil deze optie"),
+        (["parked", "retry", "99"], "Dit hoort er niet bij: 99"),
     ],
 )
 def test_an_error_is_one_line_that_says_what_to_do(arguments: list[str], wanted: str) -> None:
@@ -138,6 +150,32 @@ def test_without_a_server_on_the_port_it_says_where_it_looked(monkeypatch: pytes
     assert result.exit_code == 2
     assert "Relatieboek antwoordt niet op http://127.0.0.1:1" in result.stderr
     assert "secret-token" not in result.output
+
+
+def test_a_bar_that_never_moved_is_not_left_beside_the_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RELATIEBOEK_DEPARTMENT_NATS_SEED", new_seed())
+    (tmp_path / "events.jsonl").write_text("{}\n")
+    result = run("send", str(tmp_path / "events.jsonl"), "--department", "crm", "--url", "nats://127.0.0.1:1")
+    assert result.exit_code == 2
+    [line] = [line for line in result.stderr.splitlines() if line.strip()]
+    assert line.startswith("NATS antwoordt niet op nats://127.0.0.1:1.")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["rejected", "list"], ["reconcile"], ["audit", "verify"], ["department", "list"]]
+)
+def test_a_book_that_does_not_run_is_told_at_once(arguments: list[str], tmp_path: Path) -> None:
+    """What reads the engines themselves; what reads over HTTP says where it looked."""
+    settings = Settings(data_dir=tmp_path / "var")
+    settings.data_dir.mkdir()
+    internal = Internal.fresh(settings).model_copy(update={"postgres_port": free_port(), "nats_port": free_port()})
+    made = Credentials(nats=NatsPart(url=f"nats://127.0.0.1:{internal.nats_port}"), internal=internal)
+    store.update(settings.credentials_path, lambda _: made)
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    [line] = [line for line in result.stderr.splitlines() if line.strip()]
+    assert line.startswith(f"Relatieboek draait niet in {settings.data_dir}. Start het met `relatieboek up`")
 
 
 def test_a_damaged_credentials_file_is_named(tmp_path: Path) -> None:

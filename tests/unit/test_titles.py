@@ -1,4 +1,4 @@
-"""Titles of timeline entries: every kind about a relation has its own line, in two languages, from its golden event."""
+"""Titles of timeline entries and evidence: every kind has its own line, in two languages, from its golden event."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from projections.timeline_titles import title
 from projections.title_words import every
 from tests.samples import golden
 
-KINDS = sorted(t.kind for t in TYPES.values() if t.about != "organisation")
+KINDS = sorted(t.kind for t in TYPES.values())
 
 
 @pytest.mark.parametrize("kind", KINDS)
