@@ -19,7 +19,9 @@ from services.settings import Settings
 from services.tls import give_up, nats_options
 
 _CONNECT_S: Final = 5.0
-_RELOADS: Final = 6
+_RELOADS: Final = 10
+_FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 2.0
 _REFUSALS: Final = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
 
 
@@ -65,12 +67,16 @@ async def reload_until(directory: Path, url: str, seeds: dict[str, str], *, gone
     nats-server 2.15.1 takes a new account at the first reload, but ties its imports to the exporting account as it was
     before; the next reload mends that. Connections of others stay. Does nothing when no server runs.
     """
+    pause_s = _FIRST_PAUSE_S
     for _ in range(_RELOADS):
         if not reload(directory):
             return
         served = [await _served(url, seed, name) for name, seed in seeds.items()]
         if all(served) and (gone is None or await _refused(url, gone)):
             return
+        # A signal is taken when the server comes to it: on a busy machine those before may still wait.
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
     raise SetupError("NATS neemt de nieuwe instellingen niet over. Herstart Relatieboek; dan gelden ze.")
 
 
