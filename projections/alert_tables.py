@@ -39,7 +39,7 @@ relation = Table(
     _text_key("relation"),
     Column("version", BigInteger, nullable=False, comment="of the relation's last event: what an alert is based on"),
     Column("name", Text),
-    Column("name_key", Text),
+    Column("name_key", Text(collation="C"), comment="name without case and accents: order"),
     Column("kind", Text),
     Column("tier", Text),
     Column("tiers", JSONB, nullable=False, comment="[[stamp, tier, position, recorded]], ascending"),

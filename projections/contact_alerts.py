@@ -124,7 +124,7 @@ def build(calendar: WorkingCalendar, lead_working_days: int = LEAD_WORKING_DAYS)
     """The projection for an institution's calendar and lead."""
     return Projection(
         name="contact_alerts",
-        version=6,
+        version=7,
         metadata=metadata,
         needs=needs,
         evolve=evolve,

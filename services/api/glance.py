@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from projections.agreement_queries import programmes
 from projections.alert_queries import list_alerts
 from projections.chain_queries import pockets
-from projections.layer_gaps import gaps
+from projections.layer_contacts import layer_contacts
 from projections.page import Page
 from projections.partnership_queries import commitments
 from projections.viewer import Viewer
@@ -67,7 +67,7 @@ async def _incomplete(conn: AsyncConnection, parts: Parts, viewer: Viewer, now: 
 
 
 async def _gaps(conn: AsyncConnection, parts: Parts, viewer: Viewer, now: datetime) -> Page:
-    return await gaps(conn, now, limit=SHOWN, viewer=viewer)
+    return await layer_contacts(conn, now, state="open", limit=SHOWN, viewer=viewer)
 
 
 async def _promises(conn: AsyncConnection, parts: Parts, viewer: Viewer, now: datetime) -> Page:

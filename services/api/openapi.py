@@ -92,7 +92,7 @@ _ANSWERS: Final[dict[str, tuple[type[BaseModel], bool]]] = {
     "showStatus": (shapes.Status, False),
     "showSession": (shapes.Session, False),
     **{f"answerQuestion{n}": (shapes.Item, True) for n in (1, 3)},
-    "answerQuestion2": (shapes.Gap, True),
+    "answerQuestion2": (shapes.LayerContact, True),
     "listLoops": (shapes.Loop, True),
     "showLoop": (shapes.Loop, False),
     "answerQuestion4": (shapes.IncompleteRelation, True),

@@ -15,7 +15,7 @@ from events.identity import is_uuid
 from projections import contact_alerts, relation_view
 from projections.alert_explain import explain
 from projections.alert_queries import overdue_lines
-from projections.layer_gaps import gaps
+from projections.layer_contacts import LayerState, layer_contacts
 from projections.page import MAX_LIMIT
 from projections.relation_queries import attention
 from services.api.answering import json_response, list_response
@@ -55,21 +55,26 @@ async def overdue(
     return list_response(request, items, page.next, {"question": 1})
 
 
-class GapsAsked(Paging):
-    team: str | None = Field(None, max_length=100, description="lines of relations that this team has now")
-    tier: str | None = Field(None, max_length=20, description="lines of relations of this tier")
+class LayersAsked(Paging):
+    state: LayerState = Field(
+        "all",
+        description="`covered`: asked for, and contact in twelve months; `gap`: asked for, and none; `vacant`: the "
+        "person that the line names is gone; `open`: both of those; `extra`: contact that no line asks for",
+    )
+    team: str | None = Field(None, max_length=100, description="of relations that this team has now")
+    tier: str | None = Field(None, max_length=20, description="of relations of this tier")
 
 
 @router.get("/2", operation_id="answerQuestion2", dependencies=[_alerts])
-async def layer_gaps(
-    request: Request, parts: HasParts, viewer: Reader, asked: Annotated[GapsAsked, Query()]
+async def who_meets_whom(
+    request: Request, parts: HasParts, viewer: Reader, asked: Annotated[LayersAsked, Query()]
 ) -> Response:
-    """On which layers should there be contact, and was there none in twelve months (`gap`), or is the person that the
-    line names gone (`vacant`)? Who meets whom is in `/matrix`."""
+    """Who has contact with whom on which layer, and where are the gaps? An item for each line that asks for contact
+    today, and for each pair of layers that met in twelve months without one."""
     async with parts.reading() as conn:
-        page = await gaps(
-            conn, await book_now(conn), tier=asked.tier, team=asked.team, cursor=asked.cursor, limit=asked.limit,
-            viewer=viewer,
+        page = await layer_contacts(
+            conn, await book_now(conn), state=asked.state, tier=asked.tier, team=asked.team, cursor=asked.cursor,
+            limit=asked.limit, viewer=viewer,
         )  # fmt: skip
         items = await parts.privacy.reveal(conn, page.items)
     return list_response(request, items, page.next, {"question": 2})

@@ -359,25 +359,30 @@ class Lack(Shape):
     evidence: list[int] = Field(description="positions")
 
 
-class Gap(Shape):
-    """A line that asks for contact today."""
+class LayerContact(Shape):
+    """A line that asks for contact today, or layers that met without one."""
 
     relation: str
     relation_name: str
     kind: str | None
     tier: str | None
-    line: str = Field(description="`policy:…`: asked for by the policy of the tier")
+    line: str | None = Field(description="`policy:…`: asked for by the policy of the tier; null: nothing asks for it")
     our_layer: str
     their_layer: str
-    cadence: dict[str, Any]
-    starts_on: date
-    state: Literal["gap", "vacant"] = Field(
-        description="vacant: the person that it names is gone, whenever the last contact was; gap: none in a year"
+    their_person: str | None = Field(description="whom the line names")
+    cadence: dict[str, Any] | None
+    starts_on: date | None
+    state: Literal["covered", "gap", "vacant", "extra"] = Field(
+        description="vacant: the person that it names is gone, whenever the last contact was; gap: none in a year; "
+        "extra: contact in a year, and no line"
     )
     vacant_on: date | None
     last_on: date | None = Field(description="of the last contact that qualifies")
+    contacts_12m: int = Field(description="contacts that qualify, in twelve months")
     owner: str | None = Field(description="who has it now; null: nobody")
-    evidence: list[int] = Field(description="positions of what set the line, and of what made it vacant")
+    evidence: list[int] = Field(
+        description="positions of what set the line, of what made it vacant, and of the last contact"
+    )
 
 
 class IncompleteRelation(Shape):

@@ -17,9 +17,10 @@ _OVERDUE: Final = (
     *_RELATION, ("line", "Regel"), ("our_layer", "Onze laag"), ("their_layer", "Hun laag"), ("due_on", "Uiterlijk"),
     ("working_days_overdue", "Werkdagen te laat"), ("owner", "Eigenaar"),
 )  # fmt: skip
-_GAPS: Final = (
-    *_RELATION, ("line", "Regel"), ("our_layer", "Onze laag"), ("their_layer", "Hun laag"),
-    ("state", "Stand"), ("last_on", "Laatste contact"), ("owner", "Eigenaar"),
+_MEETING: Final = (
+    *_RELATION, ("our_layer", "Onze laag"), ("their_layer", "Hun laag"), ("state", "Stand"), ("line", "Regel"),
+    ("contacts_12m", "Contacten (12 mnd)"), ("last_on", "Laatste contact"), ("owner", "Eigenaar"),
+    ("evidence", "Posities"),
 )  # fmt: skip
 _HISTORY: Final = (
     ("position", "Positie"), ("occurred_at", "Gebeurd"), ("recorded_at", "Vastgelegd"), ("title", "Wat"),
@@ -55,7 +56,7 @@ _EVIDENCE: Final = (
 )  # fmt: skip
 _TABLES: Final[Mapping[int, tuple[str, Columns]]] = {
     1: ("Regels die te laat zijn", _OVERDUE),
-    2: ("Lagen zonder contact of met een lege plek", _GAPS),
+    2: ("Wie heeft contact met wie", _MEETING),
     3: ("Geschiedenis", _HISTORY),
     4: ("A-relaties die iets missen", _LACKING),
     5: ("Toezeggingen", _PROMISES),
@@ -76,7 +77,7 @@ def question(
     known_at: Annotated[str | None, typer.Option("--known-at", help="Vraag 3: zoals het boek het toen wist.")] = None,
     by: Annotated[str | None, typer.Option(help="Vraag 5: wie beloofde het, us of them.")] = None,
     late: Annotated[bool | None, typer.Option("--late/--not-late", help="Vraag 5: alleen wat te laat is.")] = None,
-    state: Annotated[str | None, typer.Option(help="Vraag 5 en 8: alleen met deze stand.")] = None,
+    state: Annotated[str | None, typer.Option(help="Vraag 2, 5 en 8: alleen met deze stand.")] = None,
     rag: Annotated[str | None, typer.Option(help="Vraag 8: red, amber of green.")] = None,
     ends_before: Annotated[str | None, typer.Option(help="Vraag 8: wat voor deze dag eindigt.")] = None,
     chain: Annotated[str | None, typer.Option(help="Vraag 9: alleen deze keten.")] = None,
@@ -90,7 +91,7 @@ def question(
 ) -> None:  # fmt: skip
     """Geef antwoord op een van de tien vragen.
 
-    1 welke regels zijn te laat, 2 op welke lagen is geen contact of een lege plek, 3 de geschiedenis van een relatie,
+    1 welke regels zijn te laat, 2 wie heeft op welke laag contact met wie en waar niet, 3 de geschiedenis,
     4 welke A-relaties missen iets, 5 wat is toegezegd, 6 waar ging de aandacht heen, 7 hoe tevreden is een relatie,
     8 hoe gaan de programma's, 9 wie investeert en wie wint, 10 waarom is er een signaal.
     """

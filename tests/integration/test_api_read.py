@@ -242,11 +242,19 @@ async def answers_questions(book: Book, token: str) -> None:
     for query, expected in (("owner=e-12", [MINE]), ("team=wmo", [MINE]), ("owner=e-78", []), ("tier=A", [])):
         narrowed = found(await book.get(f"/v1/questions/1?{query}"))["items"]
         assert [one["relation"] for one in narrowed] == expected, query
-    (gap,) = found(await book.get("/v1/questions/2"))["items"]
+    layers = [shapes.LayerContact.model_validate(one) for one in found(await book.get("/v1/questions/2"))["items"]]
+    assert {(one.relation, one.state, one.contacts_12m > 0) for one in layers} == {
+        (MINE, "covered", True), (THEIRS, "gap", False),
+    }  # fmt: skip
+    for query in ("state=open", "state=gap"):
+        (gap,) = found(await book.get(f"/v1/questions/2?{query}"))["items"]
+        assert gap["relation"] == THEIRS
+    for query in ("state=vacant", "state=extra", "tier=A", "team=wmo&state=gap"):
+        assert found(await book.get(f"/v1/questions/2?{query}"))["items"] == []
+    is_problem(await book.get("/v1/questions/2?state=late"), 400)
     (line_set,) = [
         e for e in found(await book.get(f"/v1/relations/{THEIRS}/history"))["items"] if "line_set" in e["type"]
     ]
-    assert shapes.Gap.model_validate(gap).state == "gap"
     assert (gap["relation"], gap["evidence"]) == (THEIRS, [line_set["position"]])
     third = found(await book.get("/v1/questions/3?relation=gemeentecode:0518&knownAt=9"))
     assert third["items"][0]["position"] == 1

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from events.errors import Invalid
 from events.recorded import ORGANISATION
 from projections import contact_alerts
-from projections.layer_gaps import gaps
+from projections.layer_contacts import LayerState, layer_contacts
 from projections.relation_queries import matrix
 from projections.viewer import EVERYTHING, Viewer, of_team
 from tests.given import DELFT, HAAG, Book
@@ -76,11 +76,16 @@ def _left(book: Book, employee: str) -> None:
 
 
 async def asked(
-    engine: AsyncEngine, book: Book, now: datetime = NOW, viewer: Viewer = EVERYTHING, **wanted: Any
+    engine: AsyncEngine,
+    book: Book,
+    now: datetime = NOW,
+    viewer: Viewer = EVERYTHING,
+    state: LayerState = "open",
+    **wanted: Any,
 ) -> list[dict[str, Any]]:
     await record(engine, book.events, _READ)
     async with engine.connect() as conn:
-        return (await gaps(conn, now, viewer=viewer, **wanted)).items
+        return (await layer_contacts(conn, now, viewer=viewer, state=state, **wanted)).items
 
 
 def _named(items: list[dict[str, Any]]) -> list[tuple[str, str, str | None]]:
@@ -95,7 +100,7 @@ async def test_gaps_are_lines_without_a_contact_that_qualifies_in_a_year(engine:
         "relation": DELFT, "relation_name": "Gemeente Délft", "kind": "municipality", "tier": "B", "line": "l-1",
         "our_layer": "professional", "their_layer": "professional", "cadence": {"mode": "rolling", "every": "P3M"},
         "starts_on": "2025-01-01", "state": "gap", "vacant_on": None, "last_on": "2025-03-03", "owner": "ref~1",
-        "evidence": [line_set.position],
+        "their_person": None, "contacts_12m": 0, "evidence": [line_set.position, book.events[-1].position],
     }  # fmt: skip
     narrowed: list[dict[str, Any]] = [{"tier": "A"}, {"team": "haag"}, {"viewer": OF_HAAG}]
     for wanted in narrowed:
@@ -117,7 +122,7 @@ async def test_a_line_that_the_policy_of_a_tier_asks_for_is_a_gap_too(engine: As
         "relation": HAAG, "relation_name": "Gemeente Den Haag", "kind": "municipality", "tier": "A", "line": policy,
         "our_layer": "professional", "their_layer": "professional", "cadence": {"mode": "rolling", "every": "P6M"},
         "starts_on": "2026-02-01", "state": "gap", "vacant_on": None, "last_on": None, "owner": "ref~7",
-        "evidence": [position],
+        "their_person": None, "contacts_12m": 0, "evidence": [position],
     }  # fmt: skip
     async with engine.connect() as conn:
         grid = await matrix(conn, HAAG, NOW, viewer=EVERYTHING)
@@ -150,7 +155,7 @@ _MANAGERS: Final[dict[str, Any]] = {
 
 async def test_a_vacant_line_is_in_the_answer_whenever_the_last_contact_was(engine: AsyncEngine, book: Book) -> None:
     line_set = _named_line(book, HAAG, "ref~81")
-    book.held("c-2", "2026-04-10T10:00:00+02:00", HAAG, **_MANAGERS)
+    held = book.held("c-2", "2026-04-10T10:00:00+02:00", HAAG, **_MANAGERS).position
     assert [g["line"] for g in await asked(engine, book, tier="A")] == ["l-2"]
     departed = _departed(book, HAAG, "ref~81")
     (silent, vacant) = await asked(engine, book, tier="A")
@@ -159,7 +164,8 @@ async def test_a_vacant_line_is_in_the_answer_whenever_the_last_contact_was(engi
         "relation": HAAG, "relation_name": "Gemeente Den Haag", "kind": "municipality", "tier": "A", "line": "l-3",
         "our_layer": "senior_management", "their_layer": "senior_management",
         "cadence": {"mode": "rolling", "every": "P3M"}, "starts_on": "2025-01-01", "state": "vacant",
-        "vacant_on": "2026-05-01", "last_on": "2026-04-10", "owner": "ref~1", "evidence": [line_set, departed],
+        "vacant_on": "2026-05-01", "last_on": "2026-04-10", "owner": "ref~1", "their_person": "ref~81",
+        "contacts_12m": 1, "evidence": [line_set, held, departed],
     }  # fmt: skip
     before = datetime(2026, 4, 30, 10, tzinfo=UTC)
     assert [g["line"] for g in await asked(engine, book, before, tier="A")] == ["l-2"], "the person was there still"
@@ -182,15 +188,49 @@ async def test_a_vacant_line_is_left_out_while_it_asks_for_nothing_or_names_anot
     moved = {"person": "ref~82", "layer": "board", "occurred_on": "2026-06-01"}
     position = book.tell("counterpart.moved", moved, HAAG).position
     found = await asked(engine, book, after, tier="A")
-    assert [(g["line"], g["state"], g["evidence"][1:]) for g in found] == [
+    assert [(g["line"], g["state"], g["evidence"][2:]) for g in found] == [
         ("l-2", "gap", []), ("l-3", "vacant", [position]),
     ]  # fmt: skip
     book.tell("schedule.line_ended", {"line": "l-3", "occurred_on": "2026-06-02"}, HAAG)
     assert [g["line"] for g in await asked(engine, book, after, tier="A")] == ["l-2"]
 
 
+async def test_who_has_contact_with_whom_asked_for_or_not(engine: AsyncEngine, book: Book) -> None:
+    by_phone = book.held("c-2", "2026-05-04T10:00:00+02:00", HAAG, channel="video", **_MANAGERS).position
+    found = await asked(engine, book, state="all")
+    assert [(g["relation"], g["our_layer"], g["line"], g["state"], g["contacts_12m"]) for g in found] == [
+        (DELFT, "professional", "l-1", "gap", 0), (HAAG, "senior_management", None, "extra", 1),
+        (HAAG, "board", "l-1", "covered", 1), (HAAG, "board", "l-2", "gap", 0),
+    ]  # fmt: skip
+    assert found[1] == {
+        "relation": HAAG, "relation_name": "Gemeente Den Haag", "kind": "municipality", "tier": "A", "line": None,
+        "our_layer": "senior_management", "their_layer": "senior_management", "their_person": None, "cadence": None,
+        "starts_on": None, "state": "extra", "vacant_on": None, "last_on": "2026-05-04", "contacts_12m": 1,
+        "owner": None, "evidence": [by_phone],
+    }  # fmt: skip
+    # Of two channels on one layer each line counts its own.
+    assert (found[2]["last_on"], found[3]["last_on"]) == ("2026-02-03", None)
+    states: tuple[LayerState, ...] = ("covered", "extra", "gap", "vacant")
+    for state in states:
+        assert await asked(engine, book, state=state) == [g for g in found if g["state"] == state]
+    assert await asked(engine, book, state="all", viewer=OF_DELFT) == found[:1]
+    assert await asked(engine, book, state="extra", team="haag", tier="A") == found[1:2]
+    assert await asked(engine, book, state="all", viewer=Viewer(name="nobody")) == []
+    book.tell("contact.retracted", {"contact": "c-2", "reason": "other", "occurred_on": "2026-06-01"}, HAAG)
+    assert await asked(engine, book, state="extra") == []
+
+
+async def test_contact_of_an_absorbed_relation_is_the_survivors(engine: AsyncEngine, book: Book) -> None:
+    for n, relation in enumerate((HAAG, DELFT)):
+        book.held(f"c-{n + 7}", f"2026-05-0{n + 4}T10:00:00+02:00", relation, **_MANAGERS)
+    merged = {"survivor": HAAG, "absorbed": DELFT, "occurred_on": "2026-05-10"}
+    book.tell("relation.merged", merged, HAAG, absorbed=DELFT)
+    (extra,) = await asked(engine, book, state="extra")
+    assert (extra["relation"], extra["contacts_12m"], extra["last_on"]) == (HAAG, 2, "2026-05-05")
+
+
 async def test_it_agrees_with_the_matrix_of_each_relation(engine: AsyncEngine, book: Book) -> None:
-    """Met or not, and the person there, gone, gone later, or gone from a line that is paused or ended."""
+    """Met or not, asked for or not, the person there, gone, gone later, or gone from a line that is paused or ended."""
     _policy(book)
     relations = [HAAG, DELFT]
     for n in range(12):
@@ -203,23 +243,39 @@ async def test_it_agrees_with_the_matrix_of_each_relation(engine: AsyncEngine, b
             book.held(f"c-{n}", "2026-04-10T10:00:00+02:00", relation, **_MANAGERS)
         if n % 3:
             _departed(book, relation, f"ref~{n}", ("", "2026-05-01", "2026-07-01")[n % 3])
+        if n % 5:
+            ours, theirs = [{"layer": "board"}, {"layer": "professional"}], [{"layer": "board"}]
+            book.held(f"d-{n}", f"202{5 + n % 2}-06-{n + 10}T10:00:00+02:00", relation, ours=ours, theirs=theirs)
     book.tell("schedule.line_paused", {"line": "l-3", "occurred_on": "2026-06-01"}, relations[3])
     book.tell("schedule.line_ended", {"line": "l-3", "occurred_on": "2026-06-01"}, relations[6])
     for now in (NOW, datetime(2026, 7, 2, 10, tzinfo=UTC), datetime(2027, 7, 2, 10, tzinfo=UTC)):
-        answered = {(g["relation"], g["our_layer"], g["their_layer"]) for g in await asked(engine, book, now)}
-        in_matrix: set[tuple[str, str, str]] = set()
+        found = await asked(engine, book, now, state="all", limit=500)
+        answered: dict[tuple[str, str, str], set[str]] = {}
+        for one in found:
+            answered.setdefault((one["relation"], one["our_layer"], one["their_layer"]), set()).add(one["state"])
+        in_matrix: dict[tuple[str, str, str], str] = {}
         vacant: set[tuple[str, str]] = set()
         async with engine.connect() as conn:
             for relation in relations:
                 grid = await matrix(conn, relation, now, viewer=EVERYTHING)
                 assert grid is not None
-                for cell in grid["gaps"]:
-                    in_matrix.add((relation, cell["our_layer"], cell["their_layer"]))
+                for cell in grid["cells"]:
+                    in_matrix[relation, cell["our_layer"], cell["their_layer"]] = cell["state"]
                     vacant |= {(relation, one["line"]) for one in cell["required"] if one["state"] == "vacant"}
-        assert answered == in_matrix
+        assert answered.keys() == in_matrix.keys()
+        for layers, states in answered.items():
+            seen = "gap" if states & {"gap", "vacant"} else "extra" if states == {"extra"} else "covered"
+            assert seen == in_matrix[layers].replace("late", "covered")
         assert vacant
-        found = await asked(engine, book, now)
         assert {(g["relation"], g["line"]) for g in found if g["state"] == "vacant"} == vacant
+        assert await asked(engine, book, now) == [g for g in found if g["state"] in {"gap", "vacant"}]
+        paged: list[dict[str, Any]] = []
+        cursor: str | None = None
+        async with engine.connect() as conn:
+            while cursor is not None or not paged:
+                page = await layer_contacts(conn, now, limit=2, cursor=cursor, viewer=EVERYTHING)
+                paged, cursor = [*paged, *page.items], page.next
+        assert paged == found
 
 
 async def test_a_line_of_its_own_stands_instead_of_the_policys(engine: AsyncEngine, book: Book) -> None:
@@ -280,11 +336,11 @@ async def test_pages_follow_each_other_also_where_two_lines_have_one_id(engine: 
     cursor: str | None = None
     async with engine.connect() as conn:
         for _ in everything:
-            page = await gaps(conn, later, limit=1, cursor=cursor, viewer=EVERYTHING)
+            page = await layer_contacts(conn, later, state="open", limit=1, cursor=cursor, viewer=EVERYTHING)
             seen += page.items
             cursor = page.next
         assert (seen, cursor) == (everything, None)
         for wanted, pointer in (({"cursor": "WyJnYXBzIiwiYSIsImIiXQ"}, "/cursor"), ({"limit": 501}, "/limit")):
             with pytest.raises(Invalid) as caught:
-                await gaps(conn, later, viewer=EVERYTHING, **wanted)  # pyright: ignore[reportArgumentType]
+                await layer_contacts(conn, later, viewer=EVERYTHING, **wanted)  # pyright: ignore[reportArgumentType]
             assert [e.pointer for e in caught.value.errors] == [pointer]
