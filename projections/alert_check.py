@@ -24,6 +24,7 @@ def settle_line(row: Row, bucket: Row | None, institution: Institution, lead_wor
     """Sets `last_on`, `check_at`, `overdue_from` and `overdue_on` of the line's row, counting from its `seen_at`."""
     row["last_on"] = row["check_at"] = row["overdue_from"] = row["overdue_on"] = None
     if row["our_layer"] is None:
+        row["check_at"] = None if open_of(row) is None else row["seen_at"]
         return
     newest = newest_of(row["channels"], bucket)
     row["last_on"] = None if newest is None else newest.on

@@ -53,21 +53,20 @@ def decide(
     A change of due date takes two: the open alert resolves first, the next call raises the new one. `version` is that
     of the relation `row["target"]`.
     """
-    line = set_line(row)
-    if line is None:
-        return None
-    contacts = contacts_of(line, bucket)
+    line, opened = set_line(row), open_of(row)
     today, calendar = local_date(now), institution.calendar
+    if line is None:
+        # What set the line was withdrawn: nothing is asked any more.
+        return None if opened is None else _resolved(row, opened, version, "recomputed", [row["cause_position"]], today)
+    contacts = contacts_of(line, bucket)
     meetings = meetings_of(line, bucket, now)
     due = None if row["conflict"] else wanted(line, contacts, meetings, now, calendar, lead_working_days)
-    opened = open_of(row)
     if not differs(row, due, is_paused=paused(line, today)):
         level = None if opened is None else level_due(row, line, opened, today, institution)
         return None if opened is None or level is None else _escalated(row, opened, level, version, today)
     if opened is not None:
         reason, evidence = _resolution(row, line, contacts, due, today)
-        resolved = {"alert": opened["alert"], "reason": reason, "evidence": evidence, "occurred_on": str(today)}
-        return _transition("alert.resolved", row, opened["relation"], version, resolved)
+        return _resolved(row, opened, version, reason, evidence, today)
     return None if due is None else _raised(row, line, contacts, due, version, today, institution)
 
 
@@ -128,6 +127,13 @@ def _escalated(row: Row, opened: Mapping[str, Any], level: int, version: int, to
     data = {"alert": opened["alert"], "level": level, "occurred_on": str(today)}
     event_id = _event_id(opened["alert"], f"escalated:{level}", opened["position"])
     return Transition("alert.escalated", opened["relation"], event_id, version, data)
+
+
+def _resolved(
+    row: Row, opened: Mapping[str, Any], version: int, reason: str, evidence: list[int], today: date
+) -> Transition:
+    data = {"alert": opened["alert"], "reason": reason, "evidence": evidence, "occurred_on": str(today)}
+    return _transition("alert.resolved", row, opened["relation"], version, data)
 
 
 def _resolution(

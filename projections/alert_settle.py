@@ -203,7 +203,8 @@ class _Settling:
             if run is None:
                 if known is not None and not known["alerts"]:
                     self._rows.delete("line", self._relation, line)
-                elif known is not None and known["our_layer"] is not None:
+                elif known is not None:
+                    # Without terms where the relation was folded anew after they were no longer asked for.
                     self._settle({**known, "ended_on": known["starts_on"]}, own)
                 continue
             of_their_own = [o for o in own if (o["our_layer"], o["their_layer"]) == run.terms[:2]]

@@ -106,7 +106,8 @@ def evolve(rows: Rows, event: Recorded) -> None:
 
 
 def evolve_withdrawn(rows: Rows, event: Recorded, withdrawal: Recorded) -> None:
-    """A withdrawn event leaves nothing but that the due days may follow from its withdrawal."""
+    """A withdrawn event leaves nothing but that the due days may follow from its withdrawal. A line that it set keeps a
+    row without terms: an alert may be open for it."""
     _department(rows, event)
     if event.relation == ORGANISATION:
         if event.kind in INSTITUTION_KINDS:
@@ -114,6 +115,8 @@ def evolve_withdrawn(rows: Rows, event: Recorded, withdrawal: Recorded) -> None:
         return
     fold_sight(rows, event)
     _relation(rows, event, withdrawn=True)
+    if event.kind == "schedule.line_set" and rows.get("line", event.relation, event.data["line"]) is None:
+        rows.put("line", blank_line(event.relation, event.data["line"], event.recorded_at))
     row: Row = dict(rows.get("relation", event.relation) or {})
     if withdrawal.position > row["withdrawn_position"]:
         row.update(withdrawn_position=withdrawal.position, withdrawn_at=withdrawal.recorded_at)
@@ -124,7 +127,7 @@ def build(calendar: WorkingCalendar, lead_working_days: int = LEAD_WORKING_DAYS)
     """The projection for an institution's calendar and lead."""
     return Projection(
         name="contact_alerts",
-        version=7,
+        version=8,
         metadata=metadata,
         needs=needs,
         evolve=evolve,

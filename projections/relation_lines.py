@@ -38,7 +38,8 @@ def schedule_in(rows: Rows, head: Row, now: datetime, rules: Rules) -> list[dict
 def lines_of(rows: Rows, head: Row, institution: Institution) -> list[Row]:
     """Rows of lines as `line_state` reads them. `conflict`: after a merge another member's line for the same layers
     stands, the first in the order of the members, until a person ends one (docs/decisions/0008)."""
-    people = {c["person"]: c for c in rows.group("counterpart", head["relation"])}
+    # Of merged relations each has its own word on a person, as the contact alerts have it.
+    people = {(c["relation"], c["person"]): c for c in rows.group("counterpart", head["relation"])}
     own: list[Row] = []
     stands: dict[tuple[Any, Any], str] = {}
     for line in rows.group("line", head["relation"]):
@@ -46,7 +47,13 @@ def lines_of(rows: Rows, head: Row, institution: Institution) -> list[Row]:
         if line["our_layer"] is not None and line["ended_on"] is None:
             first = stands.setdefault((line["our_layer"], line["their_layer"]), line["relation"])
             conflict = first != line["relation"]
-        own.append({**line, "vacant_on": _vacant_on(line, people.get(line["their_person"])), "conflict": conflict})
+        own.append(
+            {
+                **line,
+                "vacant_on": _vacant_on(line, people.get((line["relation"], line["their_person"]))),
+                "conflict": conflict,
+            }
+        )
     return [*own, *_asked_by_policy(head, own, institution)]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from events.recorded import ORGANISATION, Recorded, local_date
+from events.recorded import ORGANISATION, Recorded, instant, local_date
 from projections import line_facts
 from projections.agreement_facts import AGREEMENT_KINDS, agreement_needs, fold_agreement
 from projections.alert_sight import RESTRICTED, bits_of, fold_sight, sight_needs
@@ -82,9 +82,14 @@ def _tier(rows: Rows, event: Recorded, relation: Row) -> None:
     arguments: list[Any] = data.get("arguments") or []
     review_on = day(data.get("review_on"))
     register(
-        relation, "tier", event.stamp, tier=data["tier"], tier_arguments=arguments, tier_review_on=review_on,
-        tier_on=local_date(event.occurred_at),
+        relation, "tier", event.stamp, tier=data["tier"], tier_arguments=arguments, tier_review_on=review_on
     )  # fmt: skip
+    told: list[list[Any]] = [one for one in relation["stamps"].get("tiers", ()) if one[0] != event.stamp]
+    tiers = sorted([*told, [event.stamp, data["tier"]]])
+    relation["stamps"] = {**relation["stamps"], "tiers": tiers}
+    # Told again, a tier begins nothing new: as the lines that its policy asks for have it.
+    first = next((n for n in range(len(tiers) - 1, 0, -1) if tiers[n - 1][1] != tiers[n][1]), 0)
+    relation["tier_on"] = local_date(instant(tiers[first][0][0]))
 
 
 def _owner(rows: Rows, event: Recorded, relation: Row) -> None:
@@ -172,7 +177,7 @@ def _alert(rows: Rows, event: Recorded, relation: Row) -> None:
                 state="open", raised_on=local_date(event.occurred_at), **days,
             )  # fmt: skip
         case "alert.reopened":
-            row.update(state="open", acknowledged=False, snoozed_until=None)
+            row.update(state="open", level=0, acknowledged=False, snoozed_until=None)
         case "alert.resolved":
             row.update(state="resolved", snoozed_until=None)
         case "alert.escalated":
@@ -299,7 +304,7 @@ def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
 
 
 PROJECTION: Final = Projection(
-    name="relation_view", version=9, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
+    name="relation_view", version=10, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
     kept=frozenset({"alias", SPENT, RESTRICTED}), evolve_withdrawn=evolve_withdrawn, triggers=triggers,
     later=SUMS_LATER,
 )  # fmt: skip

@@ -6,7 +6,7 @@ the ticker would call them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
 from uuid import UUID
@@ -17,7 +17,7 @@ from projections.alert_rule import Transition, decide
 from projections.contact_alerts import PROJECTION
 from projections.institution import ALL, Institution
 from projections.kin import Kin
-from projections.rows import MemoryRows, Row
+from projections.rows import MemoryRows, Row, fold
 from projections.working_calendar import WorkingCalendar
 
 RELATION: Final = str(UUID(int=1))
@@ -41,6 +41,19 @@ class Trial:
         self.now = at("2026-01-01")
         self._versions: dict[str, int] = {}
 
+    def take(self, events: Iterable[Recorded], now: datetime) -> None:
+        """A book that holds these events already, at `now`, before any tick."""
+        self.log, self.now = list(events), now
+        self._versions = {e.relation: e.version for e in self.log}
+        self.rows = fold(PROJECTION, self.log)
+
+    def hear(self, event: Recorded) -> None:
+        """The next event of the book."""
+        self.log.append(event)
+        self._versions[event.relation] = event.version
+        PROJECTION.evolve(self.rows, event)
+        PROJECTION.settle(self.rows, [event.relation])
+
     def record(
         self, kind: str, data: Mapping[str, Any], *, on: str | None = None, relation: str = RELATION,
         sent: str | None = None, id: str | None = None, absorbed: str | None = None,
@@ -55,9 +68,7 @@ class Trial:
             id=id or f"e-{position:06d}", subject=relation, department="zorg", recorded_at=self.now.astimezone(UTC),
             data=dict(data), time=sent, absorbed=absorbed,
         )  # fmt: skip
-        self.log.append(event)
-        PROJECTION.evolve(self.rows, event)
-        PROJECTION.settle(self.rows, [relation])
+        self.hear(event)
         return position
 
     def tick(self, now: str | None = None) -> list[Transition]:
@@ -66,7 +77,7 @@ class Trial:
             self.now = max(self.now, at(now))
         done: list[Transition] = []
         for _ in range(10):
-            found = self._decide()
+            found = self.due()
             if not found:
                 return done
             for transition in found:
@@ -74,7 +85,8 @@ class Trial:
             done += found
         raise AssertionError(f"the ticks do not come to rest: {[t.kind for t in done]}")
 
-    def _decide(self) -> list[Transition]:
+    def due(self) -> list[Transition]:
+        """What the alert service would tell now."""
         found: list[Transition] = []
         institution = Institution.of(self.rows.group("institution", ALL), CALENDAR)
         kin = Kin.of(self.rows.group("alias", ALL))
@@ -86,7 +98,7 @@ class Trial:
             transition = decide(row, bucket, self._versions[row["target"]], self.now, institution)
             waiting = row["check_at"] is not None and row["check_at"] <= self.now
             # A wake-up too many is harmless only after a standstill; one too few is an alert that never comes.
-            assert transition is None or waiting, f"{transition.kind} is due, but nobody would look"
+            assert transition is None or waiting, f"{transition.kind} is due, but nobody would look: {row}"
             if transition is not None:
                 found.append(transition)
         return found

@@ -134,6 +134,7 @@ FAMILIES: Final[Mapping[str, Sequence[st.SearchStrategy[tuple[str, dict[str, Any
         _of("schedule.line_reassigned", line=_two, owner=_few),
         _of(
             "schedule.policy_set", tier=_tier, policy_version=st.integers(1, 3), effective_on=days, lines=_policy_lines,
+            escalation_working_days=st.sampled_from([[5, 10], [3, 6]]),
         ),
         _of("relation.tier_assigned", tier=_tier),
         _of("contact.held", "summary", contact=_few, ours=_nearby, theirs=_nearby, channel=_channels),

@@ -86,7 +86,7 @@ def at_relation(events: Iterable[Recorded]) -> Table:
     for key, row in alerts(events).items():
         is_line = row["rule"] == "contact_overdue"
         found[key] = {
-            **{name: row[name] for name in ("rule", "state", "level", "due_on", "overdue_on", "hidden")},
+            **{name: row[name] for name in ("rule", "state", "level", "due_on", "overdue_on", "hidden", "about")},
             "line": (raised[key].data.get("line") or row["about"]) if is_line else None,
             "raised_on": local(raised[key].occurred_at), "acknowledged": row["acknowledged_at"] is not None,
             "snoozed_until": row["snoozed_until"] if row["state"] == "open" else None,

@@ -43,8 +43,12 @@ def _overdue(last: date, *evidence: Recorded, until: date | None = None, owner: 
 
 def _low_score(own: Sequence[Recorded], events: Sequence[Recorded]) -> Iterator[_Duty]:
     mine = [d for (relation, _), d in contacts(events).items() if relation == own[0].relation]
+    told = {e.data["loop"]: e.data["response"] for e in own if e.kind == "loop.opened"}
+    done = {told[e.data["loop"]] for e in own if e.kind == "loop.followed_up"}
     for response, e in by(own, "response", "satisfaction.scored").items():
-        followed = any("opvolging" in d["topics"] and local(d["occurred_at"]) >= day(e) for d in mine)
+        followed = response in done or any(
+            "opvolging" in d["topics"] and local(d["occurred_at"]) >= day(e) for d in mine
+        )
         if e.data["score"] > 6 or followed or (local(e.recorded_at.isoformat()) - day(e)).days > 90:
             continue
         due = WorkingDays(events).after(day(e), 2)

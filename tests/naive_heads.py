@@ -36,6 +36,15 @@ def _own(events: Iterable[Recorded], *kinds: str) -> dict[str, list[Recorded]]:
     return found
 
 
+def tier_since(own: list[Recorded]) -> date | None:
+    """The day since which the tier is what it is: told again, it begins nothing new."""
+    tier, since = None, None
+    for e in own:
+        if e.kind == "relation.tier_assigned" and e.data["tier"] != tier:
+            tier, since = e.data["tier"], day(e)
+    return since
+
+
 def _tier(own: list[Recorded]) -> str | None:
     e = last(own, "relation.tier_assigned")
     return None if e is None else e.data["tier"]
@@ -71,7 +80,7 @@ def relations(events: Iterable[Recorded]) -> Table:
             "version": sum(e.relation == relation for e in events),
             "tier_arguments": [] if tier is None else tier.data["arguments"],
             "tier_review_on": None if tier is None else on(tier.data.get("review_on")),
-            "tier_on": None if tier is None else day(tier),
+            "tier_on": tier_since(own),
             "ended_on": None if ended is None else day(ended),
             "end_reason": None if ended is None else ended.data.get("reason"),
             "owner": None if owner is None else owner.data["employee"],
@@ -148,6 +157,7 @@ def restricted(events: Iterable[Recorded]) -> Table:
 
 def guarded(events: Iterable[Recorded]) -> Table:
     """Alerts and loops that rest on restricted facts."""
+    events = list(events)
     facts = {position: row["hidden"] for (_, position), row in restricted(events).items()}
     found: Table = {}
     for e in events:

@@ -100,12 +100,10 @@ def _gone(events: Iterable[Recorded], relation: str, line: Row) -> Recorded | No
 
 
 def tier_since(events: Iterable[Recorded], relation: str) -> tuple[str | None, date]:
-    """The tier of a relation, and the day since which it is that: told again, it begins nothing new."""
-    tier, since = None, date.min
-    for e in counting(events):
-        if e.kind == "relation.tier_assigned" and e.relation == relation and e.data["tier"] != tier:
-            tier, since = e.data["tier"], day(e)
-    return tier, since
+    """The tier of a relation, and the day since which it is that."""
+    own = [e for e in counting(events) if e.relation == relation]
+    tier = last(own, "relation.tier_assigned")
+    return None if tier is None else tier.data["tier"], naive_heads.tier_since(own) or date.min
 
 
 def policy_on(events: Iterable[Recorded], tier: str | None, at: date) -> Recorded | None:
@@ -175,7 +173,7 @@ def stored(events: Iterable[Recorded]) -> Table:
     events = list(events)
     counted = contacts(events)
     found: Table = {}
-    for key, row in (own(events) | by_policy(events)).items():
+    for key, row in every(events).items():
         met = qualifying(events, row, counted)
         found[key] = {**row, "last_on": met[-1] if met else None, "stale": False}
     return found
@@ -186,10 +184,10 @@ def qualifying(events: Iterable[Recorded], line: Row, counted: dict[tuple[str, s
     if line["our_layer"] is None:
         return []
     asked = (line["our_layer"], line["their_layer"])
-    members = _members(events, line["root"])
+    family = members(events, line["root"])
     return sorted(
         local(data["occurred_at"]) for (of, _), data in counted.items()
-        if of in members and asked in pairs(data) and (line["channels"] is None or data["channel"] in line["channels"])
+        if of in family and asked in pairs(data) and (line["channels"] is None or data["channel"] in line["channels"])
     )  # fmt: skip
 
 
@@ -205,7 +203,7 @@ def owner(events: Iterable[Recorded], relation: str, line: Row, today: date) -> 
     left = naive_heads.left(known)
     here = [who for who in (line["owner"], _owner_of(known, relation)) if who is not None]
     teams = newest(known, ["team"], ("team.relation_assigned", "team.relation_unassigned"), lambda e: {"by": e})
-    assigned = [r["by"] for key, r in teams.items() if key[0] in _members(known, relation)]
+    assigned = [r["by"] for key, r in teams.items() if key[0] in members(known, relation)]
     assigned = sorted((e for e in assigned if e.kind == "team.relation_assigned"), key=lambda e: e.stamp)
     if assigned:
         of_team = newest(known, ["team", "employee"], ("team.member_joined", "team.member_left"), lambda e: {"by": e})
@@ -220,7 +218,7 @@ def _owner_of(known: Sequence[Recorded], relation: str) -> str | None:
     return None if e is None else e.data["employee"]
 
 
-def _members(events: Iterable[Recorded], relation: str) -> list[str]:
-    """The relations that are one with this one: only one ever absorbs here."""
+def members(events: Iterable[Recorded], relation: str) -> list[str]:
+    """The relations that are one with this one, itself first: only one of the two ever absorbs the other."""
     absorbed = naive_heads.merged(events) if relation == SURVIVOR else []
     return [relation, *absorbed]

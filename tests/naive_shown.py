@@ -1,23 +1,24 @@
-"""What readers are shown of a relation, against the same plain look: figures, money, schedule, matrix, alerts."""
+"""What readers are shown of a relation, against the same plain look: schedule, matrix, figures, money, duties."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from events.recorded import Recorded
 from projections.chain_present import matrix_of
+from projections.relation_present import present
 from projections.rows import MemoryRows
 from projections.satisfaction_present import present_satisfaction
-from tests import naive, naive_chain, naive_insight
+from tests import naive, naive_alerts, naive_chain, naive_heads, naive_insight, naive_matrix, naive_open
+from tests.naive import Row
+from tests.naive_due import schedule
 from tests.naive_duties import RULES, as_duty, duties
+from tests.ticked import Ticked
 
-Look = Callable[[MemoryRows, Sequence[Recorded]], None]
-NOW: Final = datetime(2026, 6, 30, 10, tzinfo=UTC)
+Look = Callable[[MemoryRows, Ticked], None]
 
 
-def wrong_pockets(rows: MemoryRows, events: Sequence[Recorded]) -> None:
+def wrong_pockets(rows: MemoryRows, book: Ticked) -> None:
     found: dict[tuple[str, str, str | None], tuple[int, int, int, int]] = {}
     for relation in naive.RELATIONS:
         tables = [
@@ -27,27 +28,58 @@ def wrong_pockets(rows: MemoryRows, events: Sequence[Recorded]) -> None:
         for cell in matrix_of(*tables):
             cents = (cell["invested_cents"], cell["returned_cents"], cell["shared_cents"], cell["net_cents"])
             found[relation, cell["organisation"], cell["financing_system"]] = cents
-    assert found == naive_chain.pockets(events)
+    assert found == naive_chain.pockets(book.events)
 
 
-def satisfaction_figures(rows: MemoryRows, events: Sequence[Recorded]) -> None:
+def satisfaction_figures(rows: MemoryRows, book: Ticked) -> None:
     figures: dict[str, Any] = {}
     for relation in naive.RELATIONS:
-        shown = present_satisfaction(rows, relation, NOW, hidden=0)
+        shown = present_satisfaction(rows, relation, book.now, hidden=0)
         for one in () if shown is None else shown["figures"]:
             quarters = [(q["quarter"], q["n"], q["mean"], q["nps"], q["low_share"]) for q in one["trend"]]
             figures[relation] = (one["n"], one["mean"], one["nps"], one["low_share"]), quarters
-    assert figures == naive_insight.figures(events)
+    assert figures == naive_insight.figures(book.events)
 
 
-def duties_asked(rows: MemoryRows, events: Sequence[Recorded]) -> None:
+def duties_asked(rows: MemoryRows, book: Ticked) -> None:
     wanted = {
         key: as_duty(row["wanted"]) for key, row in rows.tables["duty"].items()
         if row["rule"] in RULES and row["wanted"] is not None and row["wanted"]["done"] is None
     }  # fmt: skip
-    assert wanted == duties(events)
+    assert wanted == duties(book.events)
+
+
+def relations(rows: MemoryRows, book: Ticked) -> None:
+    """The view of each relation that is not absorbed."""
+    for relation in naive.RELATIONS:
+        if relation in naive_heads.merged(book.events):
+            continue
+        shown = present(rows, relation, book.now, hidden=0)
+        assert shown is not None
+        lines = schedule(book.events, relation, book.now)
+        assert _by_line(shown["schedule"]) == _by_line(lines)
+        due = [line["due_on"] for line in lines if line["state"] != "ended"]
+        assert shown["next_due_on"] == min(due, default=None)
+        figures = naive_matrix.figures(book.events, relation, book.now)
+        assert {name: shown[name] for name in figures} == figures
+        cells = [{**cell, "lines": sorted(cell["lines"])} for cell in shown["matrix"]]
+        assert cells == naive_matrix.matrix(book.events, relation, book.now)
+        covered = {**shown["coverage"], "links": sorted(shown["coverage"]["links"], key=str)}
+        assert covered == naive_matrix.coverage(book.events, relation, book.now)
+        family = naive_heads.merged(book.events) if relation == naive.RELATIONS[0] else []
+        opened = {
+            alert: row["line"] for (of, alert), row in naive_alerts.at_relation(book.events).items()
+            if of in (relation, *family) and row["state"] == "open"
+        }  # fmt: skip
+        assert {a["id"]: a["line"] for a in shown["open_alerts"]} == opened
+
+
+def _by_line(lines: Sequence[Row]) -> list[Row]:
+    return sorted(lines, key=lambda line: (line["line"], str(line)))
 
 
 SHOWN: Final[Mapping[str, Sequence[Look]]] = {
-    "chain_view": (wrong_pockets,), "satisfaction_view": (satisfaction_figures,), "workflows": (duties_asked,),
+    "relation_view": (relations,), "contact_alerts": (naive_open.contact_alerts, naive_open.asleep),
+    "workflows": (duties_asked, naive_open.workflows), "chain_view": (wrong_pockets,),
+    "satisfaction_view": (satisfaction_figures,),
 }  # fmt: skip

@@ -25,6 +25,7 @@ from tests.given import numbered
 from tests.naive_shown import SHOWN
 from tests.naive_tables import NOT_COMPARED, TABLES, compare
 from tests.property.test_rows_split import fold_in_batches
+from tests.ticked import Ticked, ticked
 
 _SLOW: Final = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
@@ -41,20 +42,21 @@ def test_every_read_model_is_compared() -> None:
     assert set(NOT_COMPARED) <= explained
 
 
-def check(name: str, rows: MemoryRows, events: Sequence[Recorded]) -> None:
-    compare(name, rows, events)
+def check(name: str, rows: MemoryRows, book: Ticked) -> None:
+    compare(name, rows, book.events)
     for look in SHOWN.get(name, ()):
-        look(rows, events)
+        look(rows, book)
 
 
-def check_all(events: Sequence[Recorded], chance: random.Random, names: Sequence[str]) -> None:
+def check_all(facts: Sequence[Recorded], chance: random.Random, names: Sequence[str]) -> None:
+    book = ticked(facts, chance)
     for name in names:
         projection = PROJECTIONS[name]
-        check(name, fold(projection, events), events)
+        check(name, fold(projection, book.events), book)
         sizes = [chance.randint(1, 12) for _ in range(3)]
         rows = MemoryRows(projection.metadata)
-        rows.tables = asyncio.run(fold_in_batches(projection, events, sizes, 1_000, 1)).tables
-        check(name, rows, events)
+        rows.tables = asyncio.run(fold_in_batches(projection, book.events, sizes, 1_000, 1)).tables
+        check(name, rows, book)
 
 
 def shuffled(events: Sequence[Recorded], chance: random.Random) -> list[Recorded]:

@@ -173,9 +173,9 @@ def test_raised_resolved_and_reopened_again_and_again_are_all_different_events(o
 
 def test_the_same_decision_taken_twice_is_the_same_event(trial: Trial) -> None:
     trial.now = at("2026-05-12")
-    first = trial._decide()  # pyright: ignore[reportPrivateUsage]
+    first = trial.due()
     trial.now = at("2026-05-14")
-    second = trial._decide()  # pyright: ignore[reportPrivateUsage]
+    second = trial.due()
     assert [t.event_id for t in first] == [t.event_id for t in second]
 
 
