@@ -170,6 +170,18 @@ def _secrets(plan: _Plan) -> Internal:
             f"{plan.where.credentials} ontbreekt, terwijl er gegevens zijn. Zet het bestand terug uit een kopie; "
             "zonder dat bestand kan niemand bij de gegevens."
         )
+    # The port is written down once the database is there. An empty one in its place would never agree with the stream.
+    if (
+        plan.own_postgres
+        and not plan.where.postgres.exists()
+        and held_
+        and held_.internal
+        and held_.internal.postgres_port
+    ):
+        raise SetupError(
+            f"{plan.where.postgres} ontbreekt, terwijl dit boek al begonnen was. Zet een reservekopie terug met "
+            "`relatieboek restore`, of kies een andere map met --data-dir."
+        )
 
     def with_internal(credentials: Credentials) -> Credentials:
         internal = credentials.internal or Internal.fresh(plan.settings)

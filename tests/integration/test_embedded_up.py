@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from events.errors import SetupError
-from services.embedded.credentials import complete
+from services.embedded.credentials import Credentials, Internal, complete
 from services.embedded.datadir import DataDir, holder
 from services.embedded.engine import free_port
 from services.embedded.processes import Known, alive, end
@@ -292,6 +292,13 @@ async def test_a_half_initialised_directory_is_told(data_dir: Path) -> None:
     assert "onvolledig" in await refused(data_dir)
     put(data_dir, version="1\n")
     assert "credentials.json ontbreekt" in await refused(data_dir)
+
+
+async def test_a_directory_without_its_database_is_told(data_dir: Path) -> None:
+    internal = Internal.fresh(Settings(data_dir=data_dir)).model_copy(update={"postgres_port": free_port()})
+    put(data_dir, version="1\n", credentials_json=Credentials(internal=internal).model_dump_json())
+    assert "relatieboek restore" in await refused(data_dir)
+    assert not DataDir(data_dir).postgres.exists()
 
 
 async def test_a_data_directory_that_is_a_file(data_dir: Path) -> None:
