@@ -186,6 +186,7 @@ async def overdue_lines(
     now: datetime,
     *,
     owner_ref: str | None = None,
+    unowned: bool | None = None,
     team: str | None = None,
     tier: str | None = None,
     cursor: str | None = None,
@@ -210,6 +211,8 @@ async def overdue_lines(
     query = visible(query, tables, home, viewer, team, tier)
     if owner_ref is not None:
         query = query.where(owner == owner_ref)
+    if unowned is not None:
+        query = query.where(owner.is_(None) if unowned else owner.is_not(None))
     after: list[Any] | None = None
     if cursor is not None:
         on, at_relation, at_line = decode_cursor("overdue_lines", cursor, [str, str, str])

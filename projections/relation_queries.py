@@ -40,6 +40,7 @@ from events.recorded import local_date
 from projections.kin import ALL, Kin, added_up
 from projections.line_state import DEFAULT_RULES, Rules
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
+from projections.relation_attention import attention_of
 from projections.relation_matrix import matrix_of
 from projections.relation_present import alert_of, head_of, local_iso, present, year_before
 from projections.relation_questions import attention, not_absorbed, shared_with
@@ -49,7 +50,7 @@ from projections.rows import MemoryRows, Row
 from projections.store import Live, live, versioned
 from projections.viewer import Viewer, hidden_bits
 
-__all__ = ["attention", "list_relations", "load", "matrix", "schedule", "show"]
+__all__ = ["attention", "list_relations", "load", "matrix", "schedule", "show", "spent_on"]
 
 MAX_QUERY_CHARS: Final = 100
 _SCOPE: Final = "relations"
@@ -79,6 +80,13 @@ async def matrix(
         if rows is None
         else matrix_of(rows, relation, now, rules, position=build.position, hidden=hidden_bits(viewer))
     )
+
+
+async def spent_on(conn: AsyncConnection, relation: str, now: datetime, viewer: Viewer) -> dict[str, Any] | None:
+    """Where attention for one relation went (see `attention_of`), or None."""
+    build = await live(conn, PROJECTION)
+    rows = await load(conn, build, relation, viewer)
+    return None if rows is None else attention_of(rows, relation, now, position=build.position)
 
 
 async def schedule(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
@@ -21,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from events.recorded import local_date
 from projections.attention_sums import SPENT, spent_by_all, sums_are_kept
 from projections.kin import ALL
-from projections.layers import layers_in
+from projections.relation_attention import Tally
 from projections.relation_present import year_before
 from projections.relation_view import PROJECTION
 from projections.sight import in_sight
@@ -71,46 +70,21 @@ async def attention(
             .group_by(*parts)
         )
         spent = [(r[:5], r[5], r[6]) for r in (await conn.execute(of_members)).all()]
-    tiers: dict[str | None, _Tally] = {of: _Tally(n) for of, n in (await conn.execute(counts)).all()}
+    relations = {row[0]: row[1] for row in await conn.execute(counts)}
+    tiers: dict[str | None, Tally] = {of: Tally() for of in relations}
     for (of, relation_kind, activity, channel, layers), contacts, minutes in spent:
-        if tier not in (None, of) or kind not in (None, activity):
-            continue
-        tally = tiers[of]
-        for part, names in (
-            ("total", ("",)), ("kind", (activity,)), ("channel", (channel,)), ("relation_kind", (relation_kind,)),
-            ("layer", layers_in(layers)),
-        ):  # fmt: skip
-            for name in names:
-                tally.add(part, name, contacts, int(minutes))
+        if tier in (None, of) and kind in (None, activity):
+            tiers[of].add(
+                contacts, int(minutes), kind=activity, channel=channel, relation_kind=relation_kind, our_layers=layers
+            )
     ordered = sorted(tiers.items(), key=lambda t: (t[0] is None, t[0] or ""))
     return [
         {
             "tier": of, "since": since.isoformat(), "until": today.isoformat(), "position": build.position,
-            **tally.as_json(),
+            "relations": relations[of], **tally.as_json(),
         }
         for of, tally in ordered
     ]  # fmt: skip
-
-
-class _Tally:
-    def __init__(self, relations: int) -> None:
-        self.relations = relations
-        self.parts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
-
-    def add(self, part: str, name: str, contacts: int, minutes: int) -> None:
-        cell = self.parts[part][name]
-        cell[0] += contacts
-        cell[1] += minutes
-
-    def as_json(self) -> dict[str, Any]:
-        contacts, minutes = self.parts["total"][""]
-        by = {
-            f"by_{part}": [
-                {part: name, "contacts": c, "minutes": m} for name, (c, m) in sorted(self.parts[part].items())
-            ]
-            for part in ("kind", "channel", "relation_kind", "layer")
-        }
-        return {"relations": self.relations, "contacts": contacts, "minutes": minutes, **by}
 
 
 def shared_with(build: Live, team: str | None, viewer: Viewer) -> list[ColumnElement[bool]]:

@@ -25,6 +25,7 @@ from projections.partnership_present import opportunity_json, present_partnershi
 from projections.partnership_queries import opportunities_of, ranked_opportunities
 from projections.past import Bounds
 from projections.past_rows import Then, rows_then
+from projections.relation_attention import attention_of
 from projections.relation_matrix import matrix_of
 from projections.relation_plan import plan_document, with_history
 from projections.relation_present import present
@@ -33,7 +34,16 @@ from projections.satisfaction_queries import with_rounds
 from projections.viewer import Viewer, hidden_bits
 
 ViewName = Literal[
-    "relation", "matrix", "schedule", "plan", "satisfaction", "agreements", "chain", "partnership", "opportunities"
+    "relation",
+    "matrix",
+    "schedule",
+    "plan",
+    "satisfaction",
+    "agreements",
+    "chain",
+    "partnership",
+    "opportunities",
+    "attention",
 ]
 Document = dict[str, Any]
 
@@ -63,6 +73,10 @@ def _relation(then: Then, asked: Asked) -> Document | None:
 
 def _matrix(then: Then, asked: Asked) -> Document | None:
     return matrix_of(then.rows, asked.relation, then.now, asked.rules, position=then.position, hidden=asked.hidden)
+
+
+def _attention(then: Then, asked: Asked) -> Document | None:
+    return attention_of(then.rows, asked.relation, then.now, position=then.position)
 
 
 def _schedule(then: Then, asked: Asked) -> Document | None:
@@ -111,6 +125,7 @@ _PLAN_KINDS: Final = frozenset(t.kind for t in TYPES.values() if t.kind.startswi
 _VIEWS: Final[Mapping[ViewName, _View]] = {
     "relation": _View(relation_view.PROJECTION, _relation),
     "matrix": _View(relation_view.PROJECTION, _matrix),
+    "attention": _View(relation_view.PROJECTION, _attention),
     "schedule": _View(relation_view.PROJECTION, _schedule),
     "plan": _View(replace(relation_view.PROJECTION, kinds=_PLAN_KINDS), _plan),
     "satisfaction": _View(satisfaction_view.PROJECTION, _satisfaction),

@@ -36,6 +36,7 @@ WHO_MAY: Final[Mapping[str, Who]] = {
     "GET /v1/relations/{id}/difference": _READ_RELATIONS,
     "GET /v1/relations/{id}/matrix": _READ_RELATIONS,
     "GET /v1/relations/{id}/schedule": _READ_RELATIONS,
+    "GET /v1/relations/{id}/attention": _READ_RELATIONS,
     "GET /v1/relations/{id}/satisfaction": _READ_RELATIONS,
     "GET /v1/relations/{id}/agreements": _READ_RELATIONS,
     "GET /v1/relations/{id}/chain": _READ_RELATIONS,

@@ -50,6 +50,7 @@ PERMITS: Final[Mapping[str, frozenset[Role]]] = {
     "compareRelation": _READS,
     "showRelationMatrix": _READS,
     "showRelationSchedule": _READS,
+    "showRelationAttention": _READS,
     "showRelationSatisfaction": _READS,
     "showRelationAgreements": _READS,
     "showRelationChain": _READS,

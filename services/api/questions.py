@@ -31,6 +31,7 @@ _view = Depends(UpTo(relation_view.PROJECTION))
 
 class OverdueAsked(Paging):
     owner: str | None = Field(None, max_length=100, description="id of the employee who owns the line")
+    unowned: bool | None = Field(None, description="only lines that nobody owns; `false`: only owned ones")
     team: str | None = Field(None, max_length=100, description="lines of relations that this team has now")
     tier: str | None = Field(None, max_length=20, description="lines of relations of this tier")
 
@@ -47,8 +48,8 @@ async def overdue(
             if owner is None:
                 return list_response(request, [], None, {"question": 1})
         page = await overdue_lines(
-            conn, await book_now(conn), owner_ref=owner, team=asked.team, tier=asked.tier, cursor=asked.cursor,
-            limit=asked.limit, viewer=viewer, calendar=parts.calendar,
+            conn, await book_now(conn), owner_ref=owner, unowned=asked.unowned, team=asked.team, tier=asked.tier,
+            cursor=asked.cursor, limit=asked.limit, viewer=viewer, calendar=parts.calendar,
             lead_working_days=parts.settings.default_lead_days,
         )  # fmt: skip
         items = await parts.privacy.reveal(conn, page.items)

@@ -17,7 +17,7 @@ from projections.difference import difference
 from projections.history import history_page
 from projections.page import MAX_LIMIT
 from projections.relation_plan import changes, plan_history, with_changes
-from projections.relation_queries import list_relations, matrix, show
+from projections.relation_queries import list_relations, matrix, show, spent_on
 from projections.timeline_queries import relation_page
 from projections.viewer import Viewer
 from projections.views_then import ViewName
@@ -146,6 +146,20 @@ async def show_matrix(id: str, parts: HasParts, viewer: Reader, asked: Annotated
             raise NotFound("No such relation, or not one of yours.")
         document = await parts.privacy.reveal(conn, found)
     return json_response(document)
+
+
+@router.get("/relations/{id}/attention", operation_id="showRelationAttention", dependencies=[_view])
+async def show_attention(id: str, parts: HasParts, viewer: Reader, asked: Annotated[AsOf, Query()]) -> Response:
+    """Where attention for this relation went in twelve months: contacts and minutes by kind, channel and our layer, as
+    question 6 counts them per tier. Never per employee."""
+    async with parts.reading() as conn:
+        relation = await relation_named(conn, id)
+        found = await as_of(parts, conn, "attention", relation, asked, viewer)
+        if found is None:
+            found = await spent_on(conn, relation, await book_now(conn), viewer)
+    if found is None:
+        raise NotFound("No such relation, or not one of yours.")
+    return json_response(found)
 
 
 class PlanAsked(AsOf):

@@ -327,6 +327,33 @@ class Alert(Shape):
     resolution: str | None
 
 
+class Explanation(Shape):
+    """Why an alert exists, and how fresh its sources are."""
+
+    question: Literal[10]
+    alert: Alert
+    rule: dict[str, Any] = Field(description="name, version, policy_version")
+    computation: dict[str, Any] | None = Field(description="how a line's days were counted; null: no line's alert")
+    explanation: list[str] = Field(description="the same in Dutch words")
+    explanation_en: list[str]
+    evidence: list[dict[str, Any]] = Field(description="the events behind it, with their titles, by position")
+    sources: list[dict[str, Any]] = Field(description="department, last_event_at, working_days_silent, silent")
+
+
+class RelationMatrix(Shape):
+    """Who has contact with whom, layer by layer."""
+
+    relation: str
+    relation_name: str
+    tier: str | None
+    since: date = Field(description="after this day")
+    layers: list[str]
+    cells: list[dict[str, Any]] = Field(description="pairs of layers with a line or contact; covered, late, gap, extra")
+    gaps: list[dict[str, Any]] = Field(description="the cells that are a gap")
+    counterparts: list[dict[str, Any]] = Field(description="layer, people")
+    position: int
+
+
 class Loop(Shape):
     id: str
     relation: str
@@ -356,6 +383,29 @@ class Lack(Shape):
     what: Literal["schedule", "board_line", "plan", "knowledge", "satisfaction"]
     since: date | None = Field(description="first day without; null: there never was any")
     missing: list[str] = Field(description="items of knowledge that are not there, or the first to be out of date")
+    evidence: list[int] = Field(description="positions")
+
+
+class OverdueLine(Shape):
+    relation: str
+    relation_name: str
+    recorded_under: str | None = Field(None, description="relation whose line it is, where that was absorbed since")
+    tier: str | None
+    line: str
+    our_layer: str
+    their_layer: str
+    cadence: dict[str, Any]
+    state: StateOfLine
+    anchor_on: date
+    due_on: date
+    last_ok_on: date
+    overdue_on: date
+    working_days_overdue: int
+    owner: str | None = Field(description="who has it now; null: nobody, and `unowned`")
+    unowned: bool
+    alert: str | None = Field(description="its open alert")
+    level: int
+    policy_version: int | None = Field(description="of the policy that asks for it")
     evidence: list[int] = Field(description="positions")
 
 
@@ -394,20 +444,32 @@ class IncompleteRelation(Shape):
     satisfaction_falling: dict[str, Any] | None = Field(description="instrument, since, before, after, evidence")
 
 
-class Attention(Shape):
-    """What contact with the relations of one tier cost in twelve months. Each part has its name, contacts, minutes."""
+class _Spent(Shape):
+    """What contact cost in twelve months. Each part has its name, contacts, minutes."""
 
     tier: str | None
     since: date = Field(description="after this day")
     until: date
     position: int = Field(description="the sums hold every event of the book up to this one")
-    relations: int
     contacts: int
     minutes: int
     by_kind: list[dict[str, Any]]
     by_channel: list[dict[str, Any]]
     by_relation_kind: list[dict[str, Any]]
     by_layer: list[dict[str, Any]] = Field(description="ours; a contact of two layers counts for both")
+
+
+class Attention(_Spent):
+    """Of the relations of one tier."""
+
+    relations: int
+
+
+class RelationAttention(_Spent):
+    """Of one relation."""
+
+    relation: str
+    relation_name: str
 
 
 class TimelineEntry(Shape):

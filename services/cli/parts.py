@@ -22,6 +22,7 @@ class Part(StrEnum):
     CHAIN = "chain"
     PARTNERSHIP = "partnership"
     OPPORTUNITIES = "opportunities"
+    ATTENTION = "attention"
 
 
 class _Table(NamedTuple):
@@ -135,6 +136,10 @@ _TABLES: Final[Mapping[Part, tuple[_Table, ...]]] = {
             ("decided_on", "Besloten"), ("reason", "Reden"), ("relation_then", "De relatie toen"), _EVIDENCE,
         )),
     ),
+    Part.ATTENTION: tuple(
+        _Table(f"by_{name}", title, ((name, title), ("contacts", "Contacten"), ("minutes", "Minuten")))
+        for name, title in (("kind", "Soort contact"), ("channel", "Kanaal"), ("layer", "Onze laag"))
+    ),
 }  # fmt: skip
 
 
@@ -143,7 +148,7 @@ def print_part(part: Part, ident: str, document: Mapping[str, Any]) -> None:
     tables = _TABLES[part]
     listed = {table.field for table in tables}
     name = str(document.get("relation_name") or ident)
-    left_out = {*listed, "next", "layers", "gaps", "chains"}
+    left_out = {*listed, "next", "layers", "gaps", "chains", "by_relation_kind"}
     print_fields(name, ((k, v) for k, v in document.items() if k not in left_out))
     if part is not Part.CHAIN:
         _print_tables(tables, document)

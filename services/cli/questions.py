@@ -15,7 +15,7 @@ from services.cli.parts import FIGURES, Columns, brief
 _RELATION: Final = (("relation_name", "Relatie"), ("tier", "Klasse"))
 _OVERDUE: Final = (
     *_RELATION, ("line", "Regel"), ("our_layer", "Onze laag"), ("their_layer", "Hun laag"), ("due_on", "Uiterlijk"),
-    ("working_days_overdue", "Werkdagen te laat"), ("owner", "Eigenaar"),
+    ("working_days_overdue", "Werkdagen te laat"), ("owner", "Eigenaar"), ("evidence", "Posities"),
 )  # fmt: skip
 _MEETING: Final = (
     *_RELATION, ("our_layer", "Onze laag"), ("their_layer", "Hun laag"), ("state", "Stand"), ("line", "Regel"),
@@ -73,6 +73,9 @@ def question(
     team: Annotated[str | None, typer.Option(help="Alleen relaties van dit team.")] = None,
     tier: Annotated[str | None, typer.Option(help="Alleen relaties van deze klasse, zoals A.")] = None,
     owner: Annotated[str | None, typer.Option(help="Vraag 1: alleen regels van deze medewerker.")] = None,
+    unowned: Annotated[
+        bool | None, typer.Option("--unowned/--owned", help="Vraag 1: alleen regels van niemand, of juist van iemand.")
+    ] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Vraag 3: zoals het was op dit moment.")] = None,
     known_at: Annotated[str | None, typer.Option("--known-at", help="Vraag 3: zoals het boek het toen wist.")] = None,
     by: Annotated[str | None, typer.Option(help="Vraag 5: wie beloofde het, us of them.")] = None,
@@ -99,8 +102,9 @@ def question(
     if needed is not None and needed[1] is None:
         raise typer.BadParameter(f"vraag {number} wil deze optie", param_hint=needed[0])
     document = find(data_dir).get(
-        f"/v1/questions/{number}", relation=relation, team=team, tier=tier, owner=owner, asOf=day_or_moment(as_of),
-        knownAt=position_or_moment(known_at), by=by, late=None if late is None else str(late).lower(), state=state,
+        f"/v1/questions/{number}", unowned=_flag(unowned),
+        relation=relation, team=team, tier=tier, owner=owner, asOf=day_or_moment(as_of),
+        knownAt=position_or_moment(known_at), by=by, late=_flag(late), state=state,
         rag=rag, endsBefore=ends_before, chain=chain, organisation=organisation, financingSystem=financing_system,
         period=period, kind=kind, alert=alert, limit=limit, cursor=cursor,
     )  # fmt: skip
@@ -118,6 +122,10 @@ def question(
             print_table("Opvolging van lage scores", _LOOPS, document["loops"])
         if document.get("next"):
             note(f"Er is meer: voeg toe --cursor {document['next']}")
+
+
+def _flag(asked: bool | None) -> str | None:
+    return None if asked is None else str(asked).lower()
 
 
 def _why(document: Mapping[str, Any]) -> None:

@@ -93,7 +93,7 @@ def diff(
         str | None,
         typer.Option(
             help="Wat je vergelijkt: relation, matrix, schedule, plan, satisfaction, agreements, chain, "
-            "partnership, opportunities."
+            "partnership, opportunities, attention."
         ),
     ] = None,
     json: Json = False, data_dir: DataDir = None,

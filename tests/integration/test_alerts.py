@@ -287,6 +287,9 @@ async def test_a_policy_raises_for_relations_without_a_line_of_their_own(office:
     async with office.engine.connect() as conn:
         items = (await overdue_lines(conn, at("2026-05-12"), viewer=EVERYTHING)).items
         assert {i["their_layer"]: i["unowned"] for i in items} == {"professional": True, "board": False}
+        for unowned in (True, False):
+            narrowed = await overdue_lines(conn, at("2026-05-12"), unowned=unowned, viewer=EVERYTHING)
+            assert narrowed.items == [i for i in items if i["unowned"] is unowned]
 
 
 async def test_why_an_alert_exists_and_how_fresh_its_sources_are(office: Office) -> None:

@@ -149,7 +149,10 @@ async def shows_relations(book: Book, last: str) -> None:
     assert known["contacts_total"] == 0
     is_problem(await book.get(f"/v1/relations/{MINE}?knownAt=0"), 404)
 
-    assert found(await book.get(f"/v1/relations/{MINE}/matrix"))["cells"]
+    grid = shapes.RelationMatrix.model_validate(found(await book.get(f"/v1/relations/{MINE}/matrix")))
+    assert grid.cells
+    spent = shapes.RelationAttention.model_validate(found(await book.get(f"/v1/relations/{MINE}/attention")))
+    assert (spent.relation, spent.contacts > 0) == (MINE, True)
     assert found(await book.get(f"/v1/relations/{MINE}/plan"))["answered"] == 0
     assert found(await book.get(f"/v1/relations/{MINE}/satisfaction"))["items"] == []
     lines = found(await book.get(f"/v1/relations/{MINE}/schedule"))["items"]
@@ -225,6 +228,7 @@ async def shows_alerts_and_takes_acts(book: Book, viewers: Mapping[str, str]) ->
     await book.get(path, **{"If-Position": slept.json()["sequence"]})
     is_problem(await book.client.post(f"{path}/_snooze", json={"until": str(today + timedelta(days=6))}), 409)
     why = found(await book.get(f"/v1/questions/10?alert={mine['id']}"))
+    assert shapes.Explanation.model_validate(why).alert.id == mine["id"]
     assert why["alert"]["snoozes"] == 3
     assert why["sources"][0]["department"] in why["alert"]["silent_sources"] or not why["sources"][0]["silent"]
     ended = await book.client.post(f"{path}/_resolve")
@@ -238,7 +242,9 @@ async def shows_alerts_and_takes_acts(book: Book, viewers: Mapping[str, str]) ->
 async def answers_questions(book: Book, token: str) -> None:
     overdue = found(await book.get("/v1/questions/1"))
     assert {one["relation"] for one in overdue["items"]} == {MINE, THEIRS}
-    assert {one["owner"] for one in overdue["items"]} == {"e-12", "e-77"}
+    assert {shapes.OverdueLine.model_validate(one).owner for one in overdue["items"]} == {"e-12", "e-77"}
+    assert found(await book.get("/v1/questions/1?unowned=true"))["items"] == []
+    assert found(await book.get("/v1/questions/1?unowned=false"))["items"] == overdue["items"]
     for query, expected in (("owner=e-12", [MINE]), ("team=wmo", [MINE]), ("owner=e-78", []), ("tier=A", [])):
         narrowed = found(await book.get(f"/v1/questions/1?{query}"))["items"]
         assert [one["relation"] for one in narrowed] == expected, query
@@ -257,7 +263,7 @@ async def answers_questions(book: Book, token: str) -> None:
     ]
     assert (gap["relation"], gap["evidence"]) == (THEIRS, [line_set["position"]])
     third = found(await book.get("/v1/questions/3?relation=gemeentecode:0518&knownAt=9"))
-    assert third["items"][0]["position"] == 1
+    assert shapes.HistoryEntry.model_validate(third["items"][0]).position == 1
     attention = found(await book.get("/v1/questions/6"))["items"]
     assert attention[0]["contacts"] == 2
     assert shapes.Attention.model_validate(attention[0]).position > 0
@@ -274,7 +280,17 @@ async def keeps_teams_apart(book: Book, viewers: Mapping[str, str], token: str) 
     alert = found(await book.get("/v1/alerts"))["items"][0]["id"]
     paths = [
         f"/v1/relations/{MINE}{part}"
-        for part in ("", "/timeline", "/history", "/matrix", "/plan", "/satisfaction", "/schedule", "?asOf=2026-06-01")
+        for part in (
+            "",
+            "/timeline",
+            "/history",
+            "/matrix",
+            "/attention",
+            "/plan",
+            "/satisfaction",
+            "/schedule",
+            "?asOf=2026-06-01",
+        )
     ]
     paths += ["/v1/teams/wmo/timeline", "/v1/teams/wmo/timeline/_live"]
     paths += [f"/v1/alerts/{alert}", f"/v1/questions/3?relation={MINE}"]

@@ -246,7 +246,7 @@ async def shows_it_on_the_pages(book: Book) -> None:
         for said in (
             "Gemeente Den Haag",
             "2026-Q1: 66,7, 2026-Q2: -66,7",
-            "toezegging te laat",
+            "Een toezegging is te laat",
             "Er is nog geen contactschema",
         ):
             assert said in one
@@ -284,6 +284,7 @@ PARTS: Final[Mapping[Part, tuple[str, ...]]] = {
     Part.CHAIN: ("Kwetsbare ouderen", "Wie staat garant", "DSW", "DSW: 400 cent"),
     Part.PARTNERSHIP: ("Minder wachten", "us 2026-01-05", "Een plan"),
     Part.OPPORTUNITIES: ("Dagbesteding", "Te duur"),
+    Part.ATTENTION: ("minutes", "Soort contact: niets gevonden."),
 }
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from events.errors import Invalid
 from events.recorded import ORGANISATION
 from projections.relation_present import present
-from projections.relation_queries import attention, list_relations, matrix, schedule, show
+from projections.relation_queries import attention, list_relations, matrix, schedule, show, spent_on
 from projections.relation_view import PROJECTION
 from projections.rows import fold
 from projections.viewer import EVERYTHING, Viewer, of_team
@@ -239,6 +239,11 @@ async def test_attention_goes_by_tier_kind_and_layer(engine: AsyncEngine) -> Non
         {"layer": "professional", "contacts": 1, "minutes": 30},
     ]
     assert {t["position"] for t in tiers} == {len(book.events)}
+    async with engine.connect() as conn:
+        only = await spent_on(conn, HAAG, NOW, EVERYTHING)
+    assert only is not None
+    # The only relation of its tier: the same, of one relation.
+    assert {**only, "relations": 1} == {**tiers[0], "relation": HAAG, "relation_name": only["relation_name"]}
 
 
 async def test_attention_is_narrowed_to_a_tier_a_team_and_a_kind_of_contact(engine: AsyncEngine) -> None:

@@ -19,7 +19,7 @@ from projections.partnership_queries import opportunities, partnership
 from projections.past import Bounds
 from projections.registry import PROJECTIONS
 from projections.relation_plan import plan_history
-from projections.relation_queries import matrix, show
+from projections.relation_queries import matrix, show, spent_on
 from projections.satisfaction_queries import satisfaction
 from projections.viewer import EVERYTHING, Viewer, of_team
 from projections.views_then import ViewName, opportunities_then, view_states
@@ -35,7 +35,8 @@ NOW: Final = datetime(2026, 6, 30, 10, tzinfo=UTC)
 OF_HAAG: Final = of_team("haag")
 OTHERS: Final = of_team("jeugd")
 LIVE: Final[Mapping[str, Callable[..., Any]]] = {
-    "relation": show, "matrix": matrix, "plan": plan_history, "satisfaction": satisfaction, "agreements": agreements,
+    "relation": show, "matrix": matrix, "attention": spent_on,
+    "plan": plan_history, "satisfaction": satisfaction, "agreements": agreements,
     "chain": chains, "partnership": partnership,
 }  # fmt: skip
 
@@ -138,6 +139,9 @@ _TOLD: Final[Mapping[str, tuple[Callable[[Any], Any], Any, Any]]] = {
               (100, "Gemeente Den Haag"), (150, "Gemeente Den Haag")),
     "partnership": (lambda d: [(c["state"], c["late"]) for c in d["commitments"]], [("open", True)],
                     [("fulfilled", False)]),
+    "attention": (lambda d: (d["minutes"], d["by_kind"]),
+                  (5, [{"kind": "conversation", "contacts": 1, "minutes": 5}]),
+                  (5, [{"kind": "conversation", "contacts": 1, "minutes": 5}])),
     "schedule": (lambda d: [(line["line"], line["state"]) for line in d["schedule"]], [("l-1", "on_track")],
                  [("l-1", "overdue")]),
     "opportunities": (lambda d: [(o["opportunity"], o["state"]) for o in d["opportunities"]], [("o-1", "announced")],
@@ -160,6 +164,8 @@ async def test_a_view_as_of_d_as_known_at_k(engine: AsyncEngine, book: Book, vie
         assert "absorbed" not in unaware or unaware["absorbed"] == []
         if view == "relation":
             assert unaware["minutes_12m"] == 60
+        if view == "attention":
+            assert unaware["minutes"] == 60
         if view == "satisfaction":
             assert [(r["round"], r["n"]) for r in after["rounds"]] == [("2026-1", 2)]
 
@@ -220,6 +226,7 @@ _CHANGED: Final[Mapping[ViewName, str]] = {
     "plan": "/questions/4/answer", "satisfaction": "/figures/nps-2026,1/n", "agreements": "/programmes/p-1/rag",
     "chain": "/chains/c-1/matrix/us,wlz/invested_cents", "partnership": "/commitments/k-1/late",
     "opportunities": "/opportunities/o-1/state",
+    "attention": "/by_kind/conversation",
 }  # fmt: skip
 
 
@@ -232,7 +239,8 @@ async def test_over_http(settings: Settings, department: AddDepartment) -> None:
         caught_up = {"If-Position": verdicts[-1]["sequence"]}
         team = {**caught_up, "Authorization": f"Bearer {(await book.viewers())['wmo']}"}
         for part in (
-            "agreements", "chain", "partnership", "opportunities", "satisfaction", "plan", "matrix", "schedule"
+            "agreements", "chain", "partnership", "opportunities", "satisfaction", "plan", "matrix", "schedule",
+            "attention",
         ):  # fmt: skip
             path = f"/v1/relations/{PUBLISHED}/{part}"
             for asking in (caught_up, team):

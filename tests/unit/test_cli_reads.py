@@ -14,6 +14,7 @@ from services.cli.main import app
 COMMAND_OF: Final = {
     "listRelations": "relation list", "showRelation": "relation show", "compareRelation": "relation diff",
     "showRelationTimeline": "timeline", "showTeamTimeline": "timeline", "showRelationHistory": "history",
+    "showRelationAttention": "relation show",
     "showRelationMatrix": "relation show", "showRelationSchedule": "relation show", "showRelationPlan": "relation show",
     "showRelationSatisfaction": "relation show", "showRelationAgreements": "relation show",
     "showRelationChain": "relation show", "showRelationPartnership": "relation show",
