@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner, Result
 
 from events.catalog import TYPES
@@ -73,6 +76,14 @@ def document(*arguments: str) -> Any:
     return json.loads(result.stdout)
 
 
+def every_command(group: Any, words: list[str]) -> Iterator[list[str]]:
+    """The words of every command, groups too."""
+    for name, command in group.commands.items():
+        yield [*words, name]
+        if isinstance(command, TyperGroup):
+            yield from every_command(command, [*words, name])
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str) -> None:
     result = run(command, "--help")
@@ -80,12 +91,12 @@ def test_every_command_explains_itself(command: str) -> None:
     assert command in result.stdout
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=" ".join)
+@pytest.mark.parametrize("command", [[], *every_command(typer.main.get_command(app), [])], ids=" ".join)
 def test_help_is_dutch_to_the_last_word(command: list[str]) -> None:
     said = run(*command, "--help").stdout
     assert said.startswith("Gebruik: ")
     assert "Toon deze uitleg." in said
-    english = r"Usage|Options|Arguments|Commands|Show this|default:|required|\b(int|str|path|range)\b|<=x"
+    english = r"Usage|Options|Arguments|Commands|Show this|default:|required|\b(int|str|range)\b|<=x|<path|<list|<%"
     assert re.findall(english, said, re.IGNORECASE) == []
 
 
