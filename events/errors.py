@@ -50,6 +50,10 @@ class Unavailable(RelatieboekError):
         self.retry_after_s = retry_after_s
 
 
+class NoRoom(Unavailable):
+    """NATS has not the room to set aside for a new stream."""
+
+
 class NotYetThere(Unavailable):
     """A read model has not reached the asked position within the wait."""
 

@@ -18,7 +18,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError, NotFoundError
 
-from events.errors import Diverged, Unavailable
+from events.errors import Diverged, NoRoom, Unavailable
 from events.recorded import TYPE_PREFIX
 
 STREAM: Final = "RELATIEBOEK"
@@ -26,6 +26,8 @@ MOST_IN_BATCH: Final = 1_000
 _FEW: Final = 16
 _WRONG_LAST_SEQUENCE: Final = 10071
 _IN_FLIGHT: Final = 10164
+# What each of a department's two streams may grow to.
+DEPARTMENT_STREAM_BYTES: Final = 256 << 20
 _NO_ROOM: Final = (10023, 10028, 10047)  # a stream's `max_bytes` is set aside when it is made
 VERDICTS_KEPT: Final = timedelta(days=30)
 _OUT: Final = (
@@ -120,7 +122,7 @@ class Stream:
             if error.get("code") == 404:
                 raise NotFoundError(code=404, description=error.get("description"), err_code=error.get("err_code"))
             if error.get("err_code") in _NO_ROOM:
-                raise Unavailable(f"NATS has no room for {subject.rpartition('.')[2]}: {error.get('description')}")
+                raise NoRoom(f"NATS has no room for {subject.rpartition('.')[2]}: {error.get('description')}")
             raise APIError(code=error.get("code"), description=error.get("description"), err_code=error.get("err_code"))
         return answer
 
@@ -233,7 +235,7 @@ class Stream:
         """Only `reconcile --repair`, with the operations credential, may do this."""
         await self._api(f"STREAM.DELETE.{STREAM}", {})
 
-    async def ensure_department(self, department: str, *, max_bytes: int = 256 << 20) -> None:
+    async def ensure_department(self, department: str, *, max_bytes: int = DEPARTMENT_STREAM_BYTES) -> None:
         """A department's inbox and verdict streams, and its pull consumer on the latter. Made if absent, else left."""
         common: dict[str, Any] = {
             "storage": "file", "num_replicas": self._replicas, "max_msgs": -1, "max_bytes": max_bytes,

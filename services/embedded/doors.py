@@ -12,13 +12,14 @@ import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 
-from events.errors import SetupError, Unavailable
-from events.stream import Stream
+from events.errors import NoRoom, SetupError, Unavailable
+from events.stream import DEPARTMENT_STREAM_BYTES, Stream
 from services.embedded.nats import API_PREFIX, inbox_prefix, reload
 from services.settings import Settings
 from services.tls import give_up, nats_options
 
 _CONNECT_S: Final = 5.0
+_ROOM_MB: Final = 2 * DEPARTMENT_STREAM_BYTES >> 20
 _RELOADS: Final = 10
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 2.0
@@ -52,12 +53,21 @@ async def signed_in(
 
 
 async def open_doors(settings: Settings, departments: Iterable[str]) -> None:
-    """Makes inbox, verdict stream and its pull consumer `<department>` for each; idempotent. Raises Unavailable."""
+    """Makes inbox, verdict stream and its pull consumer `<department>` for each; idempotent.
+
+    Raises Unavailable, and SetupError where NATS has no room left to set aside for them.
+    """
     seed = settings.operations_nats_seed or settings.relay_nats_seed or settings.nats_seed
     async with signed_in(settings.nats_url, seed.get_secret_value() if seed else None, ca=settings.ca) as client:
         stream = Stream(client, replicas=settings.replicas)
         for name in departments:
-            await stream.ensure_department(name)
+            try:
+                await stream.ensure_department(name)
+            except NoRoom as error:
+                raise SetupError(
+                    f"NATS heeft geen ruimte voor het postvak en de antwoorden van afdeling {name}: {_ROOM_MB} MB per "
+                    "afdeling. Kies een grotere schijf (--data-dir), of geef NATS meer ruimte."
+                ) from error
 
 
 async def reload_until(directory: Path, url: str, seeds: dict[str, str], *, gone: str | None = None) -> None:

@@ -23,6 +23,7 @@ from events.stream import Stream
 from services.access import digest
 from services.embedded import credentials as store
 from services.embedded.credentials import complete
+from services.embedded.datadir import DataDir
 from services.embedded.nats import Nats
 from services.embedded.registration import (
     Added,
@@ -203,6 +204,21 @@ async def test_every_write_is_synced(nats_server: Nats) -> None:
     """What is acknowledged survives a power cut; by default a server syncs every two minutes."""
     assert nats_server.running
     assert json.loads(nats_server.config.read_text())["jetstream"]["sync_interval"] == "always"
+
+
+async def test_a_nats_without_room_for_a_department_says_so(settings: Settings, department: AddDepartment) -> None:
+    assert settings.operations_nats_seed is not None
+    async with client(settings, settings.operations_nats_seed.get_secret_value(), "_INBOX") as operations:
+        # All but a little of what the server may use is set aside for another stream.
+        [conf] = DataDir(settings.data_dir).nats.glob("*.conf")
+        most = json.loads(conf.read_text())["jetstream"]["max_file_store"]
+        filler = {"name": "INBOX_vol", "subjects": ["inbox.vol.>"], "storage": "file", "max_bytes": most - (1 << 20)}
+        made = json.loads(
+            (await operations.request("$JS.API.STREAM.CREATE.INBOX_vol", json.dumps(filler).encode(), timeout=5)).data
+        )
+        assert "error" not in made
+        with pytest.raises(SetupError, match=r"geen ruimte voor .* afdeling zorg: 512 MB"):
+            await department("zorg")
 
 
 async def test_departments_come_and_go_and_others_stay_connected(
