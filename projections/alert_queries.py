@@ -187,6 +187,7 @@ async def overdue_lines(
     *,
     owner_ref: str | None = None,
     unowned: bool | None = None,
+    relation: str | None = None,
     team: str | None = None,
     tier: str | None = None,
     cursor: str | None = None,
@@ -208,7 +209,7 @@ async def overdue_lines(
     query, home, owner = _overdue(build.version)
     at = {"today": local_date(now), "now": now}
     key = (line.c.overdue_on, line.c.relation, line.c.line)
-    query = visible(query, tables, home, viewer, team, tier)
+    query = visible(query, tables, home, viewer, team, tier, relation)
     if owner_ref is not None:
         query = query.where(owner == owner_ref)
     if unowned is not None:

@@ -59,9 +59,10 @@ def owner_of(tables: Tables, first: Sequence[Any], home: FromClause, today: Toda
 
 
 def visible(
-    query: Query, tables: Tables, home: FromClause, viewer: Viewer, team: str | None, tier: str | None
-) -> Query:
-    """Narrowed to relations of a tier and a team, and to those that the viewer sees.
+    query: Query, tables: Tables, home: FromClause, viewer: Viewer, team: str | None, tier: str | None,
+    relation: str | None = None,
+) -> Query:  # fmt: skip
+    """Narrowed to relations of a tier and a team, or to one, and to those that the viewer sees.
 
     A team that has an absorbed relation has its survivor.
     """
@@ -72,6 +73,8 @@ def visible(
         return home.c.relation.in_(shares.where(assignment.c.team.in_(teams), assignment.c.assigned))
 
     query = query.where(*in_sight(viewer, team, had_by, home.c.tier))
+    if relation is not None:
+        query = query.where(home.c.relation == select(of.c.root).where(of.c.relation == relation).scalar_subquery())
     return query if tier is None else query.where(home.c.tier == tier)
 
 

@@ -40,8 +40,8 @@ class _Cursor(NamedTuple):
 
 
 async def layer_contacts(
-    conn: AsyncConnection, now: datetime, *, viewer: Viewer, state: LayerState = "all", tier: str | None = None,
-    team: str | None = None, cursor: str | None = None, limit: int = 100,
+    conn: AsyncConnection, now: datetime, *, viewer: Viewer, state: LayerState = "all", relation: str | None = None,
+    tier: str | None = None, team: str | None = None, cursor: str | None = None, limit: int = 100,
 ) -> Page:  # fmt: skip
     """The lines that ask for contact today, and the layers that met in twelve months without one, by relation name;
     of a relation the latter first. As the matrix of a relation has them.
@@ -62,7 +62,7 @@ async def layer_contacts(
     days = {"today": today, "since": year_before(today)}
 
     async def read(stream: Stream, *beyond: Any) -> Sequence[Any]:
-        query = visible(stream.query, build.tables, stream.home, viewer, team, tier).where(*beyond)
+        query = visible(stream.query, build.tables, stream.home, viewer, team, tier, relation).where(*beyond)
         if after is not None:
             # Says less than `beyond`, of one table alone: so it is where PostgreSQL begins in the index of names.
             query = query.where(tuple_(*stream.key[:2]) >= tuple_(after.name, after.root))

@@ -37,6 +37,7 @@ async def incomplete_relations(
     conn: AsyncConnection,
     now: datetime,
     *,
+    relation: str | None = None,
     tier: str = "A",
     team: str | None = None,
     cursor: str | None = None,
@@ -53,9 +54,10 @@ async def incomplete_relations(
     check_limit(limit)
     tables = (await live(conn, PROJECTION)).tables
     kin, today = await load_kin(conn, tables), local_date(now)
-    query = _asked(tables, today, kin, tier, team, viewer)
-    relation = tables["relation"]
-    key = (relation.c.name_key, relation.c.relation)
+    query, head = _asked(tables, today, kin, tier, team, viewer), tables["relation"]
+    if relation is not None:
+        query = query.where(head.c.relation == kin.root(relation))
+    key = (head.c.name_key, head.c.relation)
     after = None if cursor is None else decode_cursor(_SCOPE, cursor, (str, str))
     items: list[dict[str, Any]] = []
     while True:

@@ -55,6 +55,12 @@ class Paging(Asked):
     limit: int = Field(50, ge=1, le=MAX_LIMIT, description="entries on a page")
 
 
+class Scoped(Paging):
+    relation: str | None = Field(None, max_length=150, description="of this relation: its UUID or `<scheme>:<value>`")
+    team: str | None = Field(None, max_length=100, description="of relations that this team has now")
+    tier: str | None = Field(None, max_length=20, description="of relations of this tier")
+
+
 NoKeys = Annotated[Nothing, Query()]
 
 
@@ -194,6 +200,11 @@ async def relation_named(conn: AsyncConnection, ident: str) -> str:
         raise NotFound("No such relation, or not one of yours.")
     note_relations([relation])
     return relation
+
+
+async def relation_asked(conn: AsyncConnection, ident: str | None) -> str | None:
+    """`relation_named` of a filter; None: not narrowed to one."""
+    return None if ident is None else await relation_named(conn, ident)
 
 
 def only_own(viewer: Viewer, team: str) -> None:

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BeforeValidator, Field
-from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from events.clock import book_now
@@ -17,18 +16,12 @@ from projections.chain_queries import pockets
 from projections.parties import US
 from projections.partnership_queries import By, CommitmentState, commitments
 from services.api.answering import list_response
-from services.api.asking import Asked, HasParts, Paging, Reader, UpTo, moment, relation_named
+from services.api.asking import Asked, HasParts, Reader, Scoped, UpTo, moment, relation_asked, relation_named
 from services.api.insight import satisfaction_response
 
 FinancingSystem = Literal["zvw", "wlz", "wmo", "jeugdwet", "pgb", "other"]
 
 router = APIRouter(prefix="/v1/questions", tags=["questions"])
-
-
-class Scoped(Paging):
-    relation: str | None = Field(None, max_length=150, description="of this relation: its UUID or `<scheme>:<value>`")
-    team: str | None = Field(None, max_length=100, description="of relations that this team has now")
-    tier: str | None = Field(None, max_length=20, description="of relations of this tier")
 
 
 class PromisesAsked(Scoped):
@@ -45,7 +38,7 @@ async def promises(
     async with parts.reading() as conn:
         page = await commitments(
             conn, await book_now(conn), by=asked.by, late=asked.late, state=asked.state,
-            relation=await _relation(conn, asked.relation), tier=asked.tier, team=asked.team, cursor=asked.cursor,
+            relation=await relation_asked(conn, asked.relation), tier=asked.tier, team=asked.team, cursor=asked.cursor,
             limit=asked.limit, viewer=viewer,
         )  # fmt: skip
         items = await parts.privacy.reveal(conn, page.items)
@@ -77,7 +70,7 @@ async def how_programmes_do(
     """How is each coalition's programme doing, what was steered, and what ends when? The first to end first."""
     async with parts.reading() as conn:
         page = await programmes(
-            conn, await book_now(conn), relation=await _relation(conn, asked.relation), tier=asked.tier,
+            conn, await book_now(conn), relation=await relation_asked(conn, asked.relation), tier=asked.tier,
             team=asked.team, rag=asked.rag, state=asked.state, ends_before=asked.ends_before, cursor=asked.cursor,
             limit=asked.limit, viewer=viewer,
         )  # fmt: skip
@@ -104,13 +97,9 @@ async def who_gains(
         if organisation is not None and organisation != US:
             organisation = await relation_named(conn, organisation)
         page = await pockets(
-            conn, relation=await _relation(conn, asked.relation), chain=asked.chain, organisation=organisation,
+            conn, relation=await relation_asked(conn, asked.relation), chain=asked.chain, organisation=organisation,
             financing_system=asked.financing_system, period=asked.period, tier=asked.tier, team=asked.team,
             cursor=asked.cursor, limit=asked.limit, viewer=viewer,
         )  # fmt: skip
         items = await parts.privacy.reveal(conn, page.items)
     return list_response(request, items, page.next, {"question": 9})
-
-
-async def _relation(conn: AsyncConnection, ident: str | None) -> str | None:
-    return None if ident is None else await relation_named(conn, ident)

@@ -21,7 +21,7 @@ from projections.workflows.completeness_queries import incomplete_relations
 from projections.workflows.loop_queries import Found, find_loop, list_loops
 from services.api.acting import body_of, said, send
 from services.api.answering import json_response, list_response, render
-from services.api.asking import HasParts, NoKeys, Paging, Reader, UpTo, relation_named
+from services.api.asking import HasParts, NoKeys, Paging, Reader, UpTo, relation_asked, relation_named
 from services.api.parts import Parts
 from services.api.publish import verdict_response
 from services.api.reading import read_body
@@ -114,6 +114,7 @@ async def close(id: str, request: Request, parts: HasParts, viewer: Reader, _: N
 
 
 class IncompleteAsked(Paging):
+    relation: str | None = Field(None, max_length=150, description="this relation: its UUID or `<scheme>:<value>`")
     tier: str = Field("A", max_length=20, description="relations of this tier")
     team: str | None = Field(None, max_length=100, description="relations that this team has now")
 
@@ -125,8 +126,9 @@ async def incomplete(
     """Which A relations lack a schedule, a board line, an approved plan, fresh knowledge or satisfaction?"""
     async with parts.reading() as conn:
         page = await incomplete_relations(
-            conn, await book_now(conn), tier=asked.tier, team=asked.team, cursor=asked.cursor, limit=asked.limit,
-            viewer=viewer, thresholds=thresholds_of(parts.settings),
+            conn, await book_now(conn), relation=await relation_asked(conn, asked.relation), tier=asked.tier,
+            team=asked.team, cursor=asked.cursor, limit=asked.limit, viewer=viewer,
+            thresholds=thresholds_of(parts.settings),
         )  # fmt: skip
         items = await parts.privacy.reveal(conn, page.items)
     return list_response(request, items, page.next, {"question": 4})

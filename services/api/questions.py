@@ -19,7 +19,7 @@ from projections.layer_contacts import LayerState, layer_contacts
 from projections.page import MAX_LIMIT
 from projections.relation_queries import attention
 from services.api.answering import json_response, list_response
-from services.api.asking import Asked, HasParts, Paging, Reader, UpTo
+from services.api.asking import Asked, HasParts, Reader, Scoped, UpTo, relation_asked
 from services.api.relations import HistoryAsked, history_response
 
 ANSWERED: Final = range(1, 11)
@@ -29,11 +29,9 @@ _alerts = Depends(UpTo(contact_alerts.PROJECTION))
 _view = Depends(UpTo(relation_view.PROJECTION))
 
 
-class OverdueAsked(Paging):
+class OverdueAsked(Scoped):
     owner: str | None = Field(None, max_length=100, description="id of the employee who owns the line")
     unowned: bool | None = Field(None, description="only lines that nobody owns; `false`: only owned ones")
-    team: str | None = Field(None, max_length=100, description="lines of relations that this team has now")
-    tier: str | None = Field(None, max_length=20, description="lines of relations of this tier")
 
 
 @router.get("/1", operation_id="answerQuestion1", dependencies=[_alerts])
@@ -48,7 +46,8 @@ async def overdue(
             if owner is None:
                 return list_response(request, [], None, {"question": 1})
         page = await overdue_lines(
-            conn, await book_now(conn), owner_ref=owner, unowned=asked.unowned, team=asked.team, tier=asked.tier,
+            conn, await book_now(conn), owner_ref=owner, unowned=asked.unowned,
+            relation=await relation_asked(conn, asked.relation), team=asked.team, tier=asked.tier,
             cursor=asked.cursor, limit=asked.limit, viewer=viewer, calendar=parts.calendar,
             lead_working_days=parts.settings.default_lead_days,
         )  # fmt: skip
@@ -56,14 +55,12 @@ async def overdue(
     return list_response(request, items, page.next, {"question": 1})
 
 
-class LayersAsked(Paging):
+class LayersAsked(Scoped):
     state: LayerState = Field(
         "all",
         description="`covered`: asked for, and contact in twelve months; `gap`: asked for, and none; `vacant`: the "
         "person that the line names is gone; `open`: both of those; `extra`: contact that no line asks for",
     )
-    team: str | None = Field(None, max_length=100, description="of relations that this team has now")
-    tier: str | None = Field(None, max_length=20, description="of relations of this tier")
 
 
 @router.get("/2", operation_id="answerQuestion2", dependencies=[_alerts])
@@ -74,8 +71,8 @@ async def who_meets_whom(
     today, and for each pair of layers that met in twelve months without one."""
     async with parts.reading() as conn:
         page = await layer_contacts(
-            conn, await book_now(conn), state=asked.state, tier=asked.tier, team=asked.team, cursor=asked.cursor,
-            limit=asked.limit, viewer=viewer,
+            conn, await book_now(conn), state=asked.state, relation=await relation_asked(conn, asked.relation),
+            tier=asked.tier, team=asked.team, cursor=asked.cursor, limit=asked.limit, viewer=viewer,
         )  # fmt: skip
         items = await parts.privacy.reveal(conn, page.items)
     return list_response(request, items, page.next, {"question": 2})

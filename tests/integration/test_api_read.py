@@ -245,14 +245,21 @@ async def answers_questions(book: Book, token: str) -> None:
     assert {shapes.OverdueLine.model_validate(one).owner for one in overdue["items"]} == {"e-12", "e-77"}
     assert found(await book.get("/v1/questions/1?unowned=true"))["items"] == []
     assert found(await book.get("/v1/questions/1?unowned=false"))["items"] == overdue["items"]
-    for query, expected in (("owner=e-12", [MINE]), ("team=wmo", [MINE]), ("owner=e-78", []), ("tier=A", [])):
+    for query, expected in (
+        ("owner=e-12", [MINE]),
+        ("team=wmo", [MINE]),
+        ("owner=e-78", []),
+        ("relation=gemeentecode:0518", [MINE]),
+        (f"relation={THEIRS}", [THEIRS]),
+        ("tier=A", []),
+    ):
         narrowed = found(await book.get(f"/v1/questions/1?{query}"))["items"]
         assert [one["relation"] for one in narrowed] == expected, query
     layers = [shapes.LayerContact.model_validate(one) for one in found(await book.get("/v1/questions/2"))["items"]]
     assert {(one.relation, one.state, one.contacts_12m > 0) for one in layers} == {
         (MINE, "covered", True), (THEIRS, "gap", False),
     }  # fmt: skip
-    for query in ("state=open", "state=gap"):
+    for query in ("state=open", "state=gap", f"relation={THEIRS}"):
         (gap,) = found(await book.get(f"/v1/questions/2?{query}"))["items"]
         assert gap["relation"] == THEIRS
     for query in ("state=vacant", "state=extra", "tier=A", "team=wmo&state=gap"):

@@ -118,6 +118,7 @@ async def test_insight(settings: Settings, department: AddDepartment) -> None:
         await narrows_by_its_filters(book, last)
         await keeps_others_out(book, team)
         await shows_it_on_the_pages(book)
+        await answers_why(book)
         await answers_on_the_command_line(book)
         await shows_each_part_on_the_command_line(book)
 
@@ -258,6 +259,19 @@ async def shows_it_on_the_pages(book: Book) -> None:
         assert "Wachttijd omlaag" in home
         assert OTHER not in home
         assert (await browser.get(f"/relations/{OTHER}")).status_code == 404
+
+
+async def answers_why(book: Book) -> None:
+    """Question 10 of an alert that is no line's: the promise to Den Haag that is late."""
+    listed = found(await book.get("/v1/alerts?rule=commitment_late&state=all"))["items"]
+    (late,) = [one for one in listed if one["relation"] == HAAG]
+    why = shapes.Explanation.model_validate(found(await book.get(f"/v1/questions/10?alert={late['id']}")))
+    assert (why.rule["name"], why.computation, why.alert.about) == ("commitment_late", None, "commitment:k-1")
+    assert why.explanation[:2] == ["Een toezegging is te laat (k-1).", "Dit moest op 2026-02-01 klaar zijn."]
+    assert [(e["type"], e["department"]) for e in why.evidence] == [("nl.relatieboek.commitment.made.v1", "zorg")]
+    assert [(source["department"], source["silent"]) for source in why.sources] == [("zorg", False)]
+    shown = await printed(book, "question", "10", "--alert", late["id"])
+    assert "Dit moest op 2026-02-01 klaar zijn." in shown
 
 
 async def command(book: Book, *words: str) -> Result:

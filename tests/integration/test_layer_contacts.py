@@ -215,6 +215,9 @@ async def test_who_has_contact_with_whom_asked_for_or_not(engine: AsyncEngine, b
         assert await asked(engine, book, state=state) == [g for g in found if g["state"] == state]
     assert await asked(engine, book, state="all", viewer=OF_DELFT) == found[:1]
     assert await asked(engine, book, state="extra", team="haag", tier="A") == found[1:2]
+    for relation, its in ((DELFT, found[:1]), (HAAG, found[1:])):
+        assert await asked(engine, book, state="all", relation=relation) == its
+    assert await asked(engine, book, state="all", relation=HAAG, viewer=OF_DELFT) == []
     assert await asked(engine, book, state="all", viewer=Viewer(name="nobody")) == []
     book.tell("contact.retracted", {"contact": "c-2", "reason": "other", "occurred_on": "2026-06-01"}, HAAG)
     assert await asked(engine, book, state="extra") == []
@@ -226,6 +229,7 @@ async def test_contact_of_an_absorbed_relation_is_the_survivors(engine: AsyncEng
     merged = {"survivor": HAAG, "absorbed": DELFT, "occurred_on": "2026-05-10"}
     book.tell("relation.merged", merged, HAAG, absorbed=DELFT)
     (extra,) = await asked(engine, book, state="extra")
+    assert await asked(engine, book, state="extra", relation=DELFT) == [extra]
     assert (extra["relation"], extra["contacts_12m"], extra["last_on"]) == (HAAG, 2, "2026-05-05")
 
 

@@ -229,6 +229,7 @@ async def test_loops_of_merged_relations_are_the_survivors(office: Office) -> No
             assert await find_loop(conn, loop["id"], now, of_delft) is not None
         (lacking,) = (await incomplete_relations(conn, now, viewer=of_delft)).items
         assert lacking["relation"] == HAAG
+        assert (await incomplete_relations(conn, now, relation=DELFT, viewer=EVERYTHING)).items == [lacking]
         assert "satisfaction" not in [lack["what"] for lack in lacking["lacks"]]
 
 
@@ -278,6 +279,7 @@ async def test_question_four_names_what_lacks_since_when_and_why(office: Office)
         ]  # fmt: skip
         assert len(delft["lacks"][1]["evidence"]) == len(ITEMS)
         (haag,) = (await incomplete_relations(conn, at("2026-07-01"), team="haaglanden", viewer=EVERYTHING)).items
+        assert (await incomplete_relations(conn, at("2026-07-01"), relation=HAAG, viewer=EVERYTHING)).items == [haag]
         assert haag["lacks"][1]["missing"] == list(ITEMS)
         assert haag["lacks"][0]["evidence"] == [2]
         first = await incomplete_relations(conn, at("2026-07-01"), limit=1, viewer=EVERYTHING)
