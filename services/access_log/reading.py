@@ -76,6 +76,7 @@ def shown(position: int, entry: bytes, about: Collection[str] | None = None) -> 
         "filters": what.get("filters", []),
         "relations": len(what.get("relations", ())),
         "persons": len(what.get("persons", ())),
+        "objects": what.get("objects", []),
         "certain": about is None or not listed.isdisjoint(about),
         "outcome": result["outcome"],
         "status": result.get("status"),

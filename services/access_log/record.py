@@ -30,13 +30,15 @@ GENESIS: Final = bytes(32)
 # More than this on one page is not listed; the record then counts as one about everybody.
 MOST_PERSONS: Final = 1_000
 MOST_RELATIONS: Final = 1_000
+MOST_OBJECTS: Final = 1_000
 EVERYBODY: Final = "0" * 32
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """`at`: the system's clock. `acting_for`: on whose behalf, as far as known. `items`: of a list. `everybody`: what
-    was read may be about anyone."""
+    was read may be about anyone. `objects`: what else it was about, by the book's own numbers and names, as
+    `rejected:17` and `department:zorg`."""
 
     at: datetime
     event: Event
@@ -53,6 +55,7 @@ class Record:
     filters: tuple[str, ...] = ()
     relations: frozenset[str] = frozenset()
     persons: frozenset[str] = frozenset()
+    objects: frozenset[str] = frozenset()
     everybody: bool = False
     status: int | None = None
     items: int | None = None
@@ -88,7 +91,7 @@ def prepare(record: Record) -> Prepared:
         "what": {
             "operation": record.operation, "route": record.route, "team": record.team, "alert": record.alert,
             "filters": sorted(record.filters), "relations": relations[:MOST_RELATIONS],
-            "persons": persons[:MOST_PERSONS], "more": more,
+            "persons": persons[:MOST_PERSONS], "objects": sorted(record.objects)[:MOST_OBJECTS], "more": more,
         },
         "from": {"address": record.address, "client": record.client},
         "result": {"outcome": record.outcome, "status": record.status, "items": record.items},

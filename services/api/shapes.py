@@ -582,6 +582,7 @@ class AccessRecord(Shape):
     filters: list[str] = Field(description="names of the filters that were used, never their values")
     relations: int = Field(description="how many relations it was about")
     persons: int = Field(description="how many persons and employees the answer named")
+    objects: list[str] = Field(description="what else it was about, as `rejected:17`, `department:zorg`")
     certain: bool = Field(description="false: it was about more than is listed, and may have been about this one")
     outcome: Literal["granted", "denied", "failed"]
     status: int | None = Field(description="of HTTP")

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from services.cli.console import note, print_fields, print_json, print_table
 from services.cli.instance import find
 from services.cli.options import DataDir, Json
+from services.cli.reads import log_reading
 from services.settings import Settings
 
 account = typer.Typer(help="Mensen die hier inloggen.", no_args_is_help=True, rich_markup_mode=None)
@@ -64,7 +65,10 @@ def list_(json: Json = False, data_dir: DataDir = None) -> None:
     """Toon de accounts, met hun rollen en teams."""
     from services.identity import accounts
 
-    items: list[dict[str, Any]] = msgspec.to_builtins(_in_book(find(data_dir).complete(), accounts.listed))
+    settings = find(data_dir).complete()
+    items: list[dict[str, Any]] = msgspec.to_builtins(_in_book(settings, accounts.listed))
+    # An account need not say which employee signs in with it: a colleague's name may stand in any.
+    log_reading(settings, "account list", items=len(items), everybody=True)
     if json:
         print_json({"items": items, "next": None})
         return

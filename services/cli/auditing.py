@@ -16,12 +16,13 @@ from events.checkpoint import Verifier, opened
 from events.errors import NotFound, SetupError, Unavailable
 from events.ledger import resolve
 from events.reconcile import Report
+from services.access_log.reading import kin_of
 from services.bus import NatsBus
 from services.cli.console import err, note, print_fields, print_json
 from services.cli.instance import find
 from services.cli.operating import as_user, document, progress_bar
 from services.cli.options import DataDir, Json
-from services.cli.reads import logged_reading
+from services.cli.reads import denials_logged, logged_reading
 from services.settings import Settings
 
 audit = typer.Typer(help="Bewijs van het boek.", no_args_is_help=True, rich_markup_mode=None)
@@ -64,15 +65,16 @@ def export(
 
     async def run() -> int:
         answer = await ask(settings)
-        found = await _resolved(settings, relation)
-        await logged_reading(settings, "audit export", event="export", relations=[found])
+        found, *absorbed = await _resolved(settings, relation)
+        await logged_reading(settings, "audit export", event="export", relations=[found, *absorbed])
         conn = await connect(settings.database_url)
         try:
             return await write(conn, found, [signed_by(answer), *earlier], Verifier.read(answer["key"]), out)
         finally:
             await conn.close()
 
-    count = asyncio.run(run())
+    with denials_logged(settings, "audit export", event="export"):
+        count = asyncio.run(run())
     note(f"{count} gebeurtenissen staan in {out}. Lees {out / 'VERIFY.md'}, of: python3 {out / 'verify.py'} {out}")
 
 
@@ -97,7 +99,8 @@ def verify(
             notes = [row["note"] for row in await conn.fetch("SELECT note FROM ledger.checkpoint ORDER BY size")]
             signed = [opened(text, [verifier]) for text in (*notes, *files)]
             if relation is not None:
-                report = await verify_relation(conn, await _resolved(settings, relation), signed)
+                found, *_ = await _resolved(settings, relation)
+                report = await verify_relation(conn, found, signed)
                 bar.update(task, completed=report.entries, total=report.entries, more="relatie")
                 return report, len(signed)
 
@@ -140,13 +143,14 @@ def signed_by(answer: dict[str, str]) -> str:
     return answer["note"]
 
 
-async def _resolved(settings: Settings, relation: str) -> str:
+async def _resolved(settings: Settings, relation: str) -> list[str]:
+    """The relation that is named, and after it all that it absorbed."""
     engine = create_async_engine(settings.database_url, hide_parameters=True)
     try:
         async with engine.connect() as conn:
             found = await resolve(conn, relation)
+            if found is None:
+                raise NotFound(f"relatie {relation}")
+            return [found, *sorted({*await kin_of(conn, found)} - {found})]
     finally:
         await engine.dispose()
-    if found is None:
-        raise NotFound(f"relatie {relation}")
-    return found

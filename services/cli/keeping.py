@@ -21,7 +21,7 @@ from projections.page import Page, decode_cursor, encode_cursor
 from services.cli.console import note, print_json, print_list
 from services.cli.instance import Instance, find
 from services.cli.options import Cursor, DataDir, Json, Limit
-from services.cli.reads import log_reading
+from services.cli.reads import denials_logged, log_reading
 from services.cli.sending import counts_text
 from services.keys import key_wrapper
 from services.send import VerdictJson, connected, send
@@ -85,7 +85,8 @@ def list_rejected(
             await engine.dispose()
 
     page = asyncio.run(read())
-    log_reading(find(data_dir).complete(), "rejected list", items=len(page.items))
+    objects = {o for item in page.items for o in _objects(item)}
+    log_reading(find(data_dir).complete(), "rejected list", objects=objects, items=len(page.items))
     print_list("Geweigerd", _REJECTED, page.as_json(), json)
 
 
@@ -110,8 +111,11 @@ def show_rejected(number: RejectedId, json: Json = False, data_dir: DataDir = No
         finally:
             await engine.dispose()
 
-    found = asyncio.run(read())
-    log_reading(find(data_dir).complete(), "rejected show", items=1)
+    settings = find(data_dir).complete()
+    with denials_logged(settings, "rejected show", objects=[f"rejected:{number}"]):
+        found = asyncio.run(read())
+    # The book did not take it, so nobody knows whom it is about.
+    log_reading(settings, "rejected show", objects=_objects(found), items=1, everybody=True)
     print_json(found)
 
 
@@ -214,6 +218,11 @@ async def _one(conn: AsyncConnection, number: int) -> dict[str, Any]:
     if row is None:
         raise NotFound(f"geweigerde gebeurtenis {number}")
     return dict(row)
+
+
+def _objects(row: Mapping[str, Any]) -> tuple[str, str]:
+    """A rejected event as the access log names it: its number, and the department that sent it."""
+    return f"rejected:{row['rejected_id']}", f"department:{row['department']}"
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:

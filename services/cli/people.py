@@ -20,7 +20,7 @@ from services.cli.console import err, note, print_json, print_table
 from services.cli.instance import find
 from services.cli.operating import as_user, progress_bar
 from services.cli.options import DataDir, Json
-from services.cli.reads import log_reading
+from services.cli.reads import denials_logged, log_reading, logged_reading
 from services.intake.erasing import erased_event
 from services.keys import privacy_of
 from services.messages import held_messages
@@ -70,10 +70,12 @@ def erase(
         async with engine.connect() as conn:
             found = await persons.find(conn, privacy, who)
             if held := await persons.holds(conn, privacy, found.ref):
+                await logged_reading(settings, "person erase", action="D", persons=[found.ref], outcome="denied")
                 raise SetupError(f"Voor deze persoon geldt bewaarplicht {held[0].hold_id}. Er is niets gewist.")
             return found, *(await erasing.values_of(conn, privacy, found))
 
-    found, values, count = _run(settings, look)
+    with denials_logged(settings, "person erase", action="D"):
+        found, values, count = _run(settings, look)
     if not yes and found.erased_by is None:
         typer.confirm(
             f"{count} gebeurtenissen noemen deze persoon. Hun teksten en de gegevens van de persoon zijn daarna "
@@ -120,7 +122,8 @@ def export(who: Ref, json: Json = False, data_dir: DataDir = None) -> None:
         async with engine.connect() as conn:
             return await everything_about(conn, privacy, await persons.find(conn, privacy, who))
 
-    document = _run(settings, read)
+    with denials_logged(settings, "person export"):
+        document = _run(settings, read)
     log_reading(settings, "person export", persons=[document["person"]["ref"]], items=len(document["events"]))
     if json:
         print_json(document)

@@ -6,13 +6,14 @@ import asyncio
 import getpass
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from events.clock import system_now
-from events.errors import SetupError
+from events.errors import NotFound, SetupError
 from events.postgres import OUTAGES
-from services.access_log.record import Action, Event, Record
+from services.access_log.record import Action, Event, Outcome, Record
 from services.access_log.store import log
 from services.settings import Settings
 
@@ -36,7 +37,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "person hold list": ITSELF, "person hold add": "a number", "person hold release": "a number that was given",
     "retention run": "counts",
     "department list": "departments", "department add": "its own keys", "department revoke": "a name that was given",
-    "account list": "who signs in, with roles and teams", "account add": "its own password",
+    "account list": ITSELF, "account add": "its own password",
     "account change": "a name that was given", "account password": "its own password",
     "account disable": "a name that was given",
     "send": "verdicts on what was given", "import csv": "what was given", "import ics": "what was given",
@@ -55,10 +56,26 @@ def os_user() -> str:
         return f"uid-{os.getuid()}"
 
 
+@contextmanager
+def denials_logged(
+    settings: Settings, operation: str, *, event: Event = "command", action: Action = "R", objects: Iterable[str] = ()
+) -> Generator[None]:
+    """Of a command that ends within because what it asked for is not there: a record that it was asked, as denied.
+
+    Who it was asked about is then not known to the book, and an id as somebody typed it is not for this log. Not inside
+    a running loop. Raises what was raised within, or SetupError when the record cannot be written.
+    """
+    try:
+        yield
+    except NotFound:
+        log_reading(settings, operation, event=event, action=action, objects=objects, outcome="denied")
+        raise
+
+
 def log_reading(
     settings: Settings, operation: str, *, event: Event = "command", action: Action = "R",
-    relations: Iterable[str] = (), persons: Iterable[str] = (), items: int | None = None,
-    everybody: bool = False,
+    relations: Iterable[str] = (), persons: Iterable[str] = (), objects: Iterable[str] = (), items: int | None = None,
+    everybody: bool = False, outcome: Outcome = "granted",
 ) -> None:  # fmt: skip
     """One record of what this command is about to show; durable when it returns. Not inside a running loop.
 
@@ -72,22 +89,24 @@ def log_reading(
             action=action,
             relations=relations,
             persons=persons,
+            objects=objects,
             items=items,
             everybody=everybody,
+            outcome=outcome,
         )
     )
 
 
 async def logged_reading(
     settings: Settings, operation: str, *, event: Event = "command", action: Action = "R",
-    relations: Iterable[str] = (), persons: Iterable[str] = (), items: int | None = None,
-    everybody: bool = False,
+    relations: Iterable[str] = (), persons: Iterable[str] = (), objects: Iterable[str] = (), items: int | None = None,
+    everybody: bool = False, outcome: Outcome = "granted",
 ) -> None:  # fmt: skip
     """`log_reading`, inside a loop."""
     record = Record(
         at=system_now(), event=event, action=action, kind="command_line", actor=os_user(), operation=operation,
-        outcome="granted", relations=frozenset(relations), persons=frozenset(persons), items=items,
-        everybody=everybody,
+        outcome=outcome, relations=frozenset(relations), persons=frozenset(persons), objects=frozenset(objects),
+        items=items, everybody=everybody,
         address=socket.gethostname(), client="command_line",
     )  # fmt: skip
     try:

@@ -259,6 +259,7 @@ async def test_the_command_line_is_logged_before_it_shows_anything(
         conn = await connect(owner_url)
         try:
             await logs_what_commands_show(book, conn, token)
+            await logs_which_and_who_was_denied(book, conn, token)
         finally:
             await conn.close()
 
@@ -306,6 +307,38 @@ async def run(book: Book, *words: str) -> tuple[int, str, str]:
         subprocess.run, command, cwd=ROOT, env=as_environment(settings), capture_output=True, text=True, check=False
     )
     return done.returncode, done.stdout, done.stderr
+
+
+async def logs_which_and_who_was_denied(book: Book, conn: Connection, token: str) -> None:
+    """What it was about, of what is no relation; and that somebody asked for what is not there."""
+    number = await conn.fetchval("SELECT max(rejected_id) FROM ledger.rejected")
+    merged = {"survivor": MINE, "absorbed": THEIRS, "occurred_on": "2026-04-01"}
+    await book.publish([event("m-1", "relation.merged", MINE, merged)], token)
+    out = book.settings.data_dir / "proof"
+    nobody = f"person:{uuid4()}"
+    granted = {"outcome": "granted"}
+    for words, code, result, what in (
+        (("rejected", "list"), 0, granted | {"items": 1}, {"objects": ["department:zorg", f"rejected:{number}"]}),
+        (("rejected", "show", str(number)), 0, granted | {"items": 1},
+         {"objects": ["department:zorg", f"rejected:{number}"], "more": True}),
+        (("rejected", "show", "987654"), 2, {"outcome": "denied"}, {"objects": ["rejected:987654"]}),
+        (("account", "list"), 0, granted | {"items": 0}, {"more": True}),
+        (("person", "export", nobody), 2, {"outcome": "denied"}, {}),
+        (("person", "erase", nobody, "--yes"), 2, {"outcome": "denied"}, {}),
+        (("audit", "export", str(uuid4()), "--out", str(out)), 2, {"outcome": "denied"}, {}),
+        (("audit", "export", MINE, "--out", str(out)), 0, granted, {"relations": sorted([MINE, THEIRS])}),
+    ):  # fmt: skip
+        at = await newest(conn)
+        ended, _, said = await run(book, *words)
+        assert ended == code, said
+        one = await only(conn, at)
+        operation = " ".join(words[:2])
+        assert (one["what"], one["result"]) == ({"operation": operation, **what}, result), words
+        assert one["who"]["kind"] == "command_line"
+    # What it says that it showed, is what it wrote.
+    written = (out / "entries.jsonl").read_text().splitlines()
+    assert {json.loads(line)["relation"] for line in written} == {MINE, THEIRS}
+    assert (await verify(conn, [])).agree
 
 
 class Clock:

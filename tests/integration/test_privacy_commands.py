@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.clock import system_now
@@ -174,6 +175,11 @@ async def test_a_hold_forbids_and_its_release_allows(settings: Settings, crm: De
         assert listed["reason"] == "Zaak 12"
         _, error = await command(settings, "person", "erase", f"person:{ANNA}", "--yes", code=2)
         assert "bewaarplicht" in error
+        async with engine.connect() as conn:
+            newest = "SELECT entry FROM access.record ORDER BY position DESC LIMIT 1"
+            refused = json.loads((await conn.execute(text(newest))).scalar_one())
+        assert (refused["what"]["operation"], refused["result"]["outcome"]) == ("person erase", "denied")
+        assert refused["what"]["persons"] == [listed["ref"]]
         await command(settings, "person", "hold", "release", str(listed["hold_id"]))
         await command(settings, "person", "hold", "release", str(listed["hold_id"]), code=2)
         await command(settings, "person", "erase", f"person:{ANNA}", "--yes")
