@@ -25,6 +25,7 @@ from projections.alert_select import (
     bucket_part,
     labelled,
     load_institution,
+    open_lines,
     owner_of,
     part,
     united,
@@ -199,7 +200,8 @@ async def overdue_lines(
     """Question 1: the lines that are overdue at `now`, the longest overdue first, with days, owner and evidence.
 
     Snoozed and escalated lines are overdue too. A line whose owner has left falls to the relation's owner, then to the
-    lead of its first team; `unowned` tells that there is nobody. Lines that are paused, ended or vacant are left out.
+    lead of its first team; `unowned` tells that there is nobody. Lines that are paused, ended or vacant are left out,
+    and those that are restricted for who may not see them.
     Raises Invalid for a bad cursor or limit.
     """
     check_limit(limit)
@@ -210,6 +212,7 @@ async def overdue_lines(
     at = {"today": local_date(now), "now": now}
     key = (line.c.overdue_on, line.c.relation, line.c.line)
     query = visible(query, tables, home, viewer, team, tier, relation)
+    query = open_lines(query, tables, hidden_bits(viewer))
     if owner_ref is not None:
         query = query.where(owner == owner_ref)
     if unowned is not None:

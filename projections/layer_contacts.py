@@ -16,14 +16,14 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.recorded import local_date
-from projections.alert_select import Tables, visible
+from projections.alert_select import Tables, open_lines, visible
 from projections.contact_alerts import PROJECTION
 from projections.layer_select import LayerState, Stream, extras, lines
 from projections.layers import pairs_in
 from projections.page import Page, bad_cursor, check_limit, decode_cursor, encode_cursor
 from projections.relation_present import year_before
 from projections.store import live
-from projections.viewer import Viewer
+from projections.viewer import Viewer, hidden_bits
 
 __all__ = ["LayerState", "layer_contacts"]
 
@@ -52,8 +52,9 @@ async def layer_contacts(
     (positions of what set the line, or of the policy, of what made it vacant, and of the last contact).
 
     `state` of an item: `vacant` (the person that the line names is gone, whenever the last contact was), else `gap`
-    (none in twelve months), else `covered`; without a line `extra`. `open` asks for `gap` and `vacant`. Raises Invalid
-    naming `/cursor` or `/limit`.
+    (none in twelve months), else `covered`; without a line `extra`. `open` asks for `gap` and `vacant`. A line that is
+    restricted is no item for who may not see it, nor are its layers then `extra`. Raises Invalid naming `/cursor` or
+    `/limit`.
     """
     build = await live(conn, PROJECTION)
     today = local_date(now)
@@ -71,6 +72,7 @@ async def layer_contacts(
     asked: Sequence[Any] = []
     if state != "extra":
         stream = lines(build.version, state)
+        stream = stream._replace(query=open_lines(stream.query, build.tables, hidden_bits(viewer)))
         asked = await read(stream, *([] if after is None else [tuple_(*stream.key) > tuple_(*after)]))
     others: Sequence[Any] = []
     if state in {"all", "extra"}:

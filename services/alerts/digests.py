@@ -28,7 +28,7 @@ _OLD: Final = timedelta(days=30)
 
 
 class Digest(NamedTuple):
-    """A mail that was made and of which `live.alerts` was not told yet. `positions`: of the events in it, ascending."""
+    """What `live.alerts` is told of a mail. `positions`: of the events that its recipient may see, ascending."""
 
     mail_id: int
     recipient: str
@@ -89,24 +89,17 @@ async def make_mails(
     return made
 
 
-async def unannounced(conn: AsyncConnection) -> list[Digest]:
-    """The mails of which nobody was told on `live.alerts`, oldest first; a bounded number of them."""
+async def unannounced(conn: AsyncConnection) -> list[tuple[int, str, date]]:
+    """(mail_id, recipient, for_on) of the mails of which nobody was told on `live.alerts`, oldest first; a bounded
+    number of them."""
     query = select(mail.c.mail_id, mail.c.recipient, mail.c.for_on).where(~mail.c.announced)
-    mails = (await conn.execute(query.order_by(mail.c.mail_id).limit(_AT_ONCE))).all()
-    held: dict[int, list[int]] = defaultdict(list)
-    if mails:
-        ids = [m.mail_id for m in mails]
-        positions = select(notice.c.mail_id, notice.c.position).where(notice.c.mail_id.in_(ids))
-        for row in await conn.execute(positions.order_by(notice.c.position)):
-            held[row.mail_id].append(row.position)
-    return [Digest(m.mail_id, m.recipient, m.for_on, held[m.mail_id]) for m in mails]
+    return [(*row,) for row in await conn.execute(query.order_by(mail.c.mail_id).limit(_AT_ONCE))]
 
 
-async def set_announced(conn: AsyncConnection, digests: Collection[Digest]) -> None:
+async def set_announced(conn: AsyncConnection, mail_ids: Collection[int]) -> None:
     """Notes that these were told."""
-    if digests:
-        told = mail.c.mail_id.in_([digest.mail_id for digest in digests])
-        await conn.execute(update(mail).where(told).values(announced=True))
+    if mail_ids:
+        await conn.execute(update(mail).where(mail.c.mail_id.in_(mail_ids)).values(announced=True))
 
 
 async def _alerts(conn: AsyncConnection, builds: Builds, today: date) -> list[Mapping[str, Any]]:

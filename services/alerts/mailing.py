@@ -22,17 +22,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from events.errors import NotYetThere, SetupError
 from events.privacy import Privacy
 from projections.alert_line import RULE as CONTACT_OVERDUE
-from projections.alert_queries import show_alert
-from projections.contact_alerts import PROJECTION
 from projections.rule_names import alert_name
-from projections.store import live
 from projections.title_words import word
 from projections.workflows import low_score
-from projections.workflows.loop_queries import find_loop
 from projections.working_calendar import WorkingCalendar
 from services.alerts.digests import BOARD, mail_name
-from services.alerts.effects import mail, notice
-from services.alerts.recipients import viewer_of
+from services.alerts.effects import mail
+from services.alerts.told import told_in
 from services.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -138,19 +134,12 @@ class Mailer:
         to = self._addresses.of(who if who == BOARD else str(await self._privacy.reveal(conn, who)))
         if not to:
             return None
-        causes = select(notice.c.what, notice.c.alert, notice.c.transition).where(notice.c.mail_id == row["mail_id"])
-        told = (await conn.execute(causes.order_by(notice.c.position))).all()
-        viewer = await viewer_of(conn, (await live(conn, PROJECTION)).tables, who)
-        lines: list[str] = []
-        for what, id_, transition in told:
-            if what == "loop":
-                loop = await find_loop(conn, id_, now, viewer, self._calendar)
-                if loop is not None:
-                    lines.append(loop_line(loop.shown, transition))
-                continue
-            alert = await show_alert(conn, id_, now, viewer, self._calendar)
-            if alert is not None:
-                lines.append(mail_line(await self._privacy.reveal(conn, alert), transition))
+        told = await told_in(conn, row["mail_id"], who, now, self._calendar)
+        lines = [
+            loop_line(one.shown, one.transition) if one.what == "loop"
+            else mail_line(await self._privacy.reveal(conn, one.shown), one.transition)
+            for one in told
+        ]  # fmt: skip
         if not lines:
             raise _NothingToTell
         message = EmailMessage()

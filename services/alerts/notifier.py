@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -13,9 +14,10 @@ from events.clock import book_now, system_now
 from events.errors import NotYetThere
 from projections.rows import Projection
 from projections.working_calendar import WorkingCalendar
-from services.alerts.digests import make_mails, set_announced, unannounced
+from services.alerts.digests import Digest, make_mails, set_announced, unannounced
 from services.alerts.mailing import Mailer
 from services.alerts.notices import load_builds, note
+from services.alerts.told import told_in
 from services.ticking.lease import OUTAGES, Lease
 from services.ticking.ticker import Announce
 
@@ -64,12 +66,23 @@ class Notifier:
             mails = await make_mails(writing, builds, now, self._calendar, hour=self._hour)
         for told in interruptions:
             await self._announce(told._asdict())
-        # Noted after it was told: who dies in between tells it again, under the same id.
-        digests = await unannounced(conn)
-        for digest in digests:
-            await self._announce(digest.as_json())
-        await set_announced(conn, digests)
+        await self._tell_digests(conn, now)
         self._done.labels("interruption").inc(len(interruptions))
         self._done.labels("mail made").inc(mails)
         if self._mailer is not None:
             self._done.labels("mail sent").inc(await self._mailer.send_waiting(conn, now, system_now()))
+
+    async def _tell_digests(self, conn: AsyncConnection, now: datetime) -> None:
+        """Each digest names what its mail says, to this recipient, and nothing else; of a mail of which nothing is left
+        nobody is told."""
+        done: list[int] = []
+        for mail_id, recipient, for_on in await unannounced(conn):
+            try:
+                positions = [one.position for one in await told_in(conn, mail_id, recipient, now, self._calendar)]
+            except NotYetThere:  # as the mail itself, it waits until what it is about can be read
+                continue
+            if positions:
+                await self._announce(Digest(mail_id, recipient, for_on, positions).as_json())
+            done.append(mail_id)
+        # Noted after it was told: who dies in between tells it again, under the same id.
+        await set_announced(conn, done)

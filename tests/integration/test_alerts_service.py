@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events import ledger, tables
 from events.clock import advance_clock, set_clock
+from events.recorded import ORGANISATION
 from projections.alert_queries import list_alerts
 from projections.viewer import EVERYTHING
 from services.alerts.app import NAME, setup
@@ -89,13 +90,18 @@ async def test_time_passes_and_the_alert_comes_goes_and_is_never_sent_twice(
             heard.append(orjson.loads(body))
 
         zorg = Department("zorg", client, f"urn:nld:oin:{settings.institution}:systeem:zorg")
-        for kind, data in (
-            ("relation.registered", registered("Gemeente Den Haag", ("gemeentecode", "0518"))),
-            ("relation.tier_assigned", TIER_A),
-            ("schedule.line_set", LINE),
-            ("contact.held", _held("c-1", "2026-02-03")),
+        # Of a team that has the relation: else the owner could not see what a digest is about, and would get none.
+        wmo = {"team": "wmo", "occurred_on": "2026-01-05"}
+        for kind, data, subject in (
+            ("relation.registered", registered("Gemeente Den Haag", ("gemeentecode", "0518")), HAAG),
+            ("relation.tier_assigned", TIER_A, HAAG),
+            ("team.formed", {**wmo, "name": "Wmo"}, ORGANISATION),
+            ("team.member_joined", {**wmo, "employee": LINE["owner"]}, ORGANISATION),
+            ("team.relation_assigned", wmo, HAAG),
+            ("schedule.line_set", LINE, HAAG),
+            ("contact.held", _held("c-1", "2026-02-03"), HAAG),
         ):
-            verdict = await zorg.send(zorg.event(kind, data, HAAG))
+            verdict = await zorg.send(zorg.event(kind, data, subject))
             assert verdict["verdict"] == "accepted", verdict
 
         async with _running_alerts(settings) as context:
@@ -121,4 +127,4 @@ async def test_time_passes_and_the_alert_comes_goes_and_is_never_sent_twice(
             assert resolved["resolution"] == "contact_held"
         assert await _alert_events(engine) == 2
         async with engine.connect() as conn:
-            assert (await ledger.head(conn)).position == 7
+            assert (await ledger.head(conn)).position == 10

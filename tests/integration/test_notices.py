@@ -179,6 +179,12 @@ async def test_a_mail_says_no_more_than_its_reader_may_see(office: Office, mailb
     assert [row["error"] for row in await desk.rows(mail) if row["state"] != "sent"] == ["nothing to tell"]
     # At once, where everybody listens, only what is not restricted.
     assert len(desk.told) == 2
+    # And of a mail what it says to its reader: jansen's has one of two lines, smit's is not sent.
+    positions = [row["position"] for row in await desk.rows(notice) if row["mail_id"] is not None]
+    assert len(positions) == 4
+    assert sorted(d["count"] for d in desk.digests) == [1, 1]
+    assert all(set(d["positions"]) < set(positions) for d in desk.digests)
+    assert desk.told[0]["position"] in {p for d in desk.digests for p in d["positions"]}
 
 
 async def test_no_mail_on_a_day_off_and_none_about_what_is_over(office: Office, mailbox: tuple[Mailbox, int]) -> None:

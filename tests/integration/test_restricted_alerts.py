@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from events.recorded import ORGANISATION, Recorded
 from projections import contact_alerts, relation_view, team_timeline
 from projections.alert_explain import explain
-from projections.alert_queries import list_alerts, show_alert
+from projections.alert_queries import list_alerts, overdue_lines, show_alert
 from projections.history import history_of, relation_as_of
+from projections.layer_contacts import layer_contacts
 from projections.relation_queries import show
 from projections.rows import fold
 from projections.timeline_queries import after_position, relation_page, team_page
@@ -144,6 +145,42 @@ async def test_what_settled_an_alert_restricts_it_from_then_on(engine: AsyncEngi
     async with engine.connect() as conn:
         assert [a["about"] for a in (await list_alerts(conn, now=NOW, viewer=WMO)).items] == ["commitment:team"]
         assert await show_alert(conn, alert_of("organisation"), NOW, ZORG) is not None
+
+
+@pytest.mark.parametrize(
+    ("viewer", "lines"),
+    [
+        (EVERYTHING, ["department", "named", "open", "paused", "team"]),
+        (ZORG, ["department", "open", "paused", "team"]),
+        (WMO, ["open", "team"]), (ANNA, ["open", "team"]), (BOARD, ["open"]),
+    ],
+    ids=["all", "its department", "the team", "another department", "the board"],
+)  # fmt: skip
+async def test_a_line_is_overdue_and_a_gap_for_who_may_see_it(
+    engine: AsyncEngine, viewer: Viewer, lines: list[str]
+) -> None:
+    """Restricted by what set it, or by what paused it: what is said of it says both."""
+    book = Book()
+    book.tell("team.formed", {"team": "wmo", "name": "Wmo", "occurred_on": "2026-01-01"}, ORGANISATION)
+    book.register()
+    book.tell("relation.tier_assigned", {"tier": "A", "arguments": [], "occurred_on": "2026-01-06"})
+    book.tell("team.relation_assigned", {"team": "wmo", "occurred_on": "2026-01-06"})
+    for name in ("open", "team", "department", "named", "paused"):
+        set_ = {
+            "line": name, "our_layer": "board", "their_layer": "board", "starts_on": "2024-01-01",
+            "cadence": {"mode": "rolling", "every": "P3M"}, "grace_working_days": 5, "occurred_on": "2026-01-06",
+        }  # fmt: skip
+        visibility = "organisation" if name in {"open", "paused"} else name
+        book.tell("schedule.line_set", set_, department="zorg", visibility=visibility)
+    pause = {"line": "paused", "until": "2024-02-01", "occurred_on": "2024-01-10"}
+    book.tell("schedule.line_paused", pause, department="zorg", visibility="department")
+    await record(engine, book.events, (contact_alerts.PROJECTION,))
+    async with engine.connect() as conn:
+        late = (await overdue_lines(conn, NOW, viewer=viewer)).items
+        assert sorted(item["line"] for item in late) == lines
+        assert sorted(item["line"] for item in (await layer_contacts(conn, NOW, viewer=viewer)).items) == lines
+        first = await overdue_lines(conn, NOW, viewer=viewer, limit=1)
+        assert (first.next is None) is (len(lines) == 1), "a page has no room kept for what is not shown"
 
 
 async def test_a_loop_shows_to_who_may_see_its_score(engine: AsyncEngine, book: Book) -> None:
