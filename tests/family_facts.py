@@ -141,6 +141,8 @@ FAMILIES: Final[Mapping[str, Sequence[st.SearchStrategy[tuple[str, dict[str, Any
         _of("contact.planned", contact=_few, ours=_nearby, theirs=_nearby, channel=_channels, **_when),
         _of("counterpart.departed", person=_two),
         _of("schedule.working_calendar_set"),
+        _of("relation.merged", survivor=HAAG, absorbed=DELFT),
+        _of("relation.unmerged", survivor=HAAG, absorbed=DELFT),
     ],
     "plan": [
         _of("plan.question_answered", plan=_two, question=_few, answer=st.sampled_from("abc")),
@@ -167,6 +169,11 @@ FAMILIES: Final[Mapping[str, Sequence[st.SearchStrategy[tuple[str, dict[str, Any
         _of(
             "satisfaction.scored", response=_few, instrument="nps", score=st.integers(0, 10), layer=layers,
             anonymous=False,
+        ),
+        _of(
+            "satisfaction.scored", "respondent", response=_few, instrument="nps", score=st.integers(0, 7),
+            anonymous=st.booleans(),
+            occurred_on=st.sampled_from(["2026-05-04", "2026-06-01", "2026-06-29"]),
         ),
         _of("satisfaction.complaints_reported", period="2026-Q1", count=st.integers(5, 9)),
         _of("satisfaction.outcome_reported", period="2026-Q1", value=st.integers(0, 9)),

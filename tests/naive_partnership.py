@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from events.recorded import Recorded
-from tests.naive import Row, Table, bits, counting, day, grouped, last, on, positions
+from tests.naive import Row, Table, bits, day, grouped, last, on, positions
 
 
 def _acknowledged(mine: list[Recorded], kind: str) -> Row:
@@ -100,12 +100,3 @@ def _per_year(cadence: dict[str, Any]) -> float:
     if cadence["mode"] == "quota":
         return float(cadence["times"] * _PER_YEAR[cadence["per"]])
     return {"P1M": 11.77, "P3M": 4.06, "P6M": 2.02, "P30D": 12.17, "P2W": 26.07}[cadence["every"]]
-
-
-def profiles(events: Iterable[Recorded]) -> dict[tuple[str, str], int]:
-    """How many people who are here have a profile at a stage."""
-    found: dict[tuple[str, str], int] = {}
-    for row in contributors(counting(events)).values():
-        if row["present"]:
-            found[row["profile"], row["stage"]] = found.get((row["profile"], row["stage"]), 0) + 1
-    return found

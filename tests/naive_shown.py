@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from projections.agreement_present import present_agreements
 from projections.chain_present import matrix_of
+from projections.partnership_present import present_partnership
 from projections.relation_present import present
 from projections.rows import MemoryRows
 from projections.satisfaction_present import present_satisfaction
-from tests import naive, naive_alerts, naive_chain, naive_heads, naive_insight, naive_matrix, naive_open
-from tests.naive import Row
+from tests import naive, naive_alerts, naive_chain, naive_heads, naive_insight, naive_matrix, naive_open, naive_today
+from tests.naive import Row, local
 from tests.naive_due import schedule
 from tests.naive_duties import RULES, as_duty, duties
 from tests.ticked import Ticked
@@ -72,14 +74,45 @@ def relations(rows: MemoryRows, book: Ticked) -> None:
             if of in (relation, *family) and row["state"] == "open"
         }  # fmt: skip
         assert {a["id"]: a["line"] for a in shown["open_alerts"]} == opened
+        if not family:
+            known = shown["knowledge"]["complete"], shown["knowledge"]["stale"]
+            assert known == naive_today.knowledge(book.events, local(book.now))[relation]
 
 
 def _by_line(lines: Sequence[Row]) -> list[Row]:
     return sorted(lines, key=lambda line: (line["line"], str(line)))
 
 
+def today(rows: MemoryRows, book: Ticked) -> None:
+    """What agreements and programmes come to."""
+    agreements: dict[tuple[Any, ...], str] = {}
+    programmes: dict[tuple[Any, ...], Row] = {}
+    for relation in naive.RELATIONS:
+        shown = present_agreements(rows, relation, book.now, hidden=0)
+        assert shown is not None
+        agreements |= {(relation, one["agreement"]): one["state"] for one in shown["agreements"]}
+        programmes |= {
+            (relation, one["programme"]): {
+                **{name: one[name] for name in ("state", "rag", "stale", "red_without_decision")},
+                "decisions": len(one["decisions"]), "reports": sum(len(i["reports"]) for i in one["indicators"]),
+            }
+            for one in shown["programmes"]
+        }  # fmt: skip
+    assert agreements == naive_today.agreements(book.events, local(book.now))
+    assert programmes == naive_today.programmes(book.events, local(book.now))
+
+
+def promises(rows: MemoryRows, book: Ticked) -> None:
+    found: dict[tuple[Any, ...], tuple[str, bool, int]] = {}
+    for relation in naive.RELATIONS:
+        shown = present_partnership(rows, relation, book.now, hidden=0)
+        assert shown is not None
+        found |= {(relation, c["commitment"]): (c["state"], c["late"], c["days_late"]) for c in shown["commitments"]}
+    assert found == naive_today.promises(book.events, local(book.now))
+
+
 SHOWN: Final[Mapping[str, Sequence[Look]]] = {
     "relation_view": (relations,), "contact_alerts": (naive_open.contact_alerts, naive_open.asleep),
     "workflows": (duties_asked, naive_open.workflows), "chain_view": (wrong_pockets,),
-    "satisfaction_view": (satisfaction_figures,),
+    "satisfaction_view": (satisfaction_figures,), "agreement_view": (today,), "partnership_view": (promises,),
 }  # fmt: skip
