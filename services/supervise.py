@@ -124,11 +124,11 @@ class Supervisor:
         engines = [p for p in self._parts if not isinstance(p, Service)]
         ordered: Sequence[Engine] = [*(p for p in self._parts if isinstance(p, Service)), *reversed(engines)]
         running = [part.known for part in ordered if part.known is not None and part.running]
-        self._where.record(running)
         if self._guard is not None and self._guard.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._guard.stdin.write(json.dumps([p.as_json() for p in running]).encode() + b"\n")
                 self._guard.stdin.flush()
+        self._where.record(running)
 
     async def _keep(self, part: Engine) -> None:
         try:
@@ -153,4 +153,10 @@ class Supervisor:
             self._report(f"{part.name} stopte onverwacht (code {code}) en start over {delay_s:g} s opnieuw.")
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
-            await self._launch(part)
+            try:
+                await self._launch(part)
+            except (SetupError, OSError) as error:
+                if not self.ready:
+                    raise
+                # As on a full disk: the doors say `busy` meanwhile, and the book goes on once there is room.
+                self._report(f"{part.name} kan niet starten: {error}" if isinstance(error, OSError) else str(error))

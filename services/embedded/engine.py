@@ -17,6 +17,8 @@ from events.errors import SetupError
 from services.embedded.processes import Known, known
 
 HOST: Final = "127.0.0.1"
+# What went wrong may stand before what it led to.
+_LINES_OF_A_START: Final = 8
 
 
 class Engine(ABC):
@@ -84,7 +86,7 @@ class Engine(ABC):
     def failed(self) -> SetupError:
         """Why the process ended while it was to start."""
         end = self.last_lines()
-        if "No space left" in end or "no space left" in end:
+        if "no space left" in self.last_lines(_LINES_OF_A_START).lower():
             return SetupError(f"{self.name} kan niet starten: de schijf is vol. Maak ruimte vrij en start opnieuw.")
         return SetupError(f"{self.name} kan niet starten; {self.log} zegt: {end}")
 

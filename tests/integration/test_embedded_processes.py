@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,6 +44,20 @@ class Sleeper(Engine):
 
     async def start(self) -> None:
         await self.launch(SLEEPER)
+
+
+class Unwilling(Sleeper):
+    """A real process that does not start while there are refusals left, as on a full disk."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__(log)
+        self.refusals: Sequence[Exception] = ()
+
+    async def start(self) -> None:
+        if self.refusals:
+            refusal, *self.refusals = self.refusals
+            raise refusal
+        await super().start()
 
 
 class Failing(Sleeper):
@@ -117,6 +131,30 @@ async def test_what_cannot_live_is_given_up(tmp_path: Path) -> None:
                 async with asyncio.timeout(30):
                     await supervisor.failed
     assert len(told) == 4
+
+
+async def test_what_cannot_start_again_while_the_book_runs_is_tried_again(tmp_path: Path) -> None:
+    told: list[str] = []
+    with held(tmp_path, "here") as where:
+        async with Supervisor(where, told.append) as supervisor:
+            part = Unwilling(where.log("sleeper"))
+            await supervisor.start(part)
+            supervisor.ready = True
+            first, part.refusals = part.known, [SetupError("de schijf is vol"), OSError(28, "No space left on device")]
+            part.kill()
+            await until(lambda: part.running and part.known != first)
+            assert not supervisor.failed.done()
+    again = "sleeper stopte onverwacht (code -9) en start over {} s opnieuw."
+    assert told == [
+        again.format("0.5"), "de schijf is vol", again.format("1"),
+        "sleeper kan niet starten: [Errno 28] No space left on device", again.format("2"),
+    ]  # fmt: skip
+
+
+def test_a_full_disk_is_told_also_where_the_log_goes_on_after_it(tmp_path: Path) -> None:
+    part = Sleeper(tmp_path / "sleeper.log")
+    part.log.write_text("FATAL:  could not write lock file: No space left on device\n" + "LOG:  shutting down\n" * 4)
+    assert "de schijf is vol" in str(part.failed())
 
 
 async def test_what_a_killed_holder_left_is_ended_by_the_next(tmp_path: Path) -> None:
