@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from operator import attrgetter
 from typing import Any, Final
 
+from events.contracts.party import same_party
 from projections.workflows.facts import Entry, Fact, Keep, Known
 from projections.workflows.rule import Duty, Rule, overdue
 from projections.workflows.thresholds import Terms
@@ -32,9 +34,9 @@ def _uncovered(chain: Fact, phase: str, defined: Entry, terms: Terms) -> tuple[d
     """The last day on which it was covered, or need not be yet, and why; None while an open-ended guarantee holds."""
     grace = terms.calendar.add_working_days(defined.on, terms.thresholds.guarantor_working_days)
     last, cause = grace, None
-    for guarantee in chain.named(f"guaranteed:{phase}:"):
-        until = guarantee.data.get("until")
-        replaced = chain.get(f"replaced:{phase}:{guarantee.data['organisation']}")
+    given, gone = _newest(chain, "guaranteed", phase), _newest(chain, "replaced", phase)
+    for organisation, guarantee in sorted(given.items()):
+        until, replaced = guarantee.data.get("until"), gone.get(organisation)
         if replaced is not None and replaced.stamp > guarantee.stamp:
             ends = replaced.on if until is None else min(replaced.on, date.fromisoformat(until))
             why = replaced
@@ -47,15 +49,27 @@ def _uncovered(chain: Fact, phase: str, defined: Entry, terms: Terms) -> tuple[d
     return last, cause
 
 
+def _newest(chain: Fact, what: str, phase: str) -> dict[str, Entry]:
+    """What stands of each organisation. An id may hold a colon: the name alone does not tell the phase."""
+    told = sorted(chain.named(f"{what}:{phase}:"), key=attrgetter("stamp"))
+    return {same_party(e.data["organisation"]): e for e in told if e.data["phase"] == phase}
+
+
 RULE: Final = Rule(
     name="chain_phase_without_guarantor",
-    version=1,
+    version=2,
     keeps=(
         Keep("chain.defined", "chain", "{chain}", "defined", ("phases",)),
         Keep(
-            "chain.phase_guaranteed", "chain", "{chain}", "guaranteed:{phase}:{organisation}", ("organisation", "until")
+            "chain.phase_guaranteed",
+            "chain",
+            "{chain}",
+            "guaranteed:{phase}:{organisation}",
+            ("phase", "organisation", "until"),
         ),
-        Keep("chain.partner_replaced", "chain", "{chain}", "replaced:{phase}:{organisation}"),
+        Keep(
+            "chain.partner_replaced", "chain", "{chain}", "replaced:{phase}:{organisation}", ("phase", "organisation")
+        ),
     ),
     wanted=wanted,
 )

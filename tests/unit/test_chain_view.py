@@ -86,6 +86,11 @@ def _replaced(on: str, organisation: str = "us", by: str = DELFT) -> Told:
         # Coming back as a partner brings no guarantee back.
         ([_given("2026-01-10"), _replaced("2026-03-01"), _replaced("2026-04-01", DELFT, "us")], True),
         ([_given("2026-01-10", visibility="named")], False),
+        # One organisation, its UUID in capitals or not.
+        ([_given("2026-01-10", DELFT.upper()), _replaced("2026-03-01", DELFT, "us")], True),
+        # Of another phase, whose id begins as this one's.
+        ([_given("2026-01-10", phase="f-1:b")], True),
+        ([_given("2026-01-10"), _replaced("2026-03-01"), _given("2026-03-02", phase="f-1:us")], True),
     ],
 )  # fmt: skip
 def test_a_phase_is_without_guarantor_for_a_reader_when_it_is_for_the_rule(facts: list[Told], uncovered: bool) -> None:
