@@ -93,11 +93,14 @@ def anchor_on(row: Row, bucket: Row | None, due_on: date, last_ok_on: date) -> d
 
 
 def evidence_of(row: Row, line: Line, contacts: Sequence[Qualifying], due: Due) -> list[int]:
-    """Ascending: the contacts that the days follow from, the line's own events, and the last cause."""
+    """Ascending: the contacts that the days follow from, the line's own events, and the last cause. Where there are
+    more than an event may name the first contacts go, which restrict nothing (see alert_sight.py)."""
     until = due.last_ok_on if isinstance(line.cadence, Quota) else due.anchor_on
     counted = [c.position for c in contacts if due.anchor_on <= c.on <= until]
     own = [row["positions"]["set"], row["cause_position"], *(row["positions"].get("pauses", ()) if line.pauses else ())]
-    return sorted({*own[:2], *_last([*counted, *own[2:]], MAX_EVIDENCE - 2)})
+    pauses = _last(own[2:], MAX_EVIDENCE - 2)
+    room = MAX_EVIDENCE - 2 - len(pauses)
+    return sorted({*own[:2], *pauses, *(_last(counted, room) if room else ())})
 
 
 def _raised(

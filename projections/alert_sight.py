@@ -3,7 +3,8 @@
 Their own events carry no visibility: the book's services write them, for everybody who may see the facts. A contact in
 the evidence restricts nothing, since everybody may see its date. A fold that keeps these two tables knows of each event
 of an alert or loop which restrictions it has. The evidence comes before it in the book, after a merge perhaps under
-another relation; that is why `restricted` is no relation's.
+another relation; that is why `restricted` is no relation's. An event names 20 of its causes at most: whoever makes it
+leaves out contacts and what restricts no more than the rest (`workflows.rule.positions`, `alert_rule.evidence_of`).
 """
 
 from __future__ import annotations

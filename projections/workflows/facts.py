@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from events.recorded import Recorded, local_date
 from projections.rows import Row
+from projections.viewer import restriction
 
 RELATION: Final = "relation"
 
@@ -37,6 +38,10 @@ BASICS: Final = (
     Keep("relation.owner_assigned", RELATION, "", "owner", ("employee",)),
     Keep("relation.ended", RELATION, "", "ended"),
 )
+
+
+# Among an entry's data: the event's restriction bits, where it has any and is no contact (see alert_sight.py).
+HIDDEN: Final = "hidden"
 
 
 class Entry(NamedTuple):
@@ -122,6 +127,8 @@ def put_entry(entries: Mapping[str, Any], name: str, event: Recorded, fields: It
     if known is not None and known[0] >= stamp:
         return None
     data = {f: event.data[f] for f in fields if event.data.get(f) is not None}
+    if event.family != "contact" and (bits := restriction(event)):
+        data[HIDDEN] = bits
     on, recorded_on = local_date(event.occurred_at), local_date(event.recorded_at)
     return {**entries, name: [stamp, on.isoformat(), event.position, recorded_on.isoformat(), data]}
 

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from typing import Any, Final, Literal
 
 from projections.transition import MAX_EVIDENCE
-from projections.workflows.facts import Entry, Keep, Known
+from projections.workflows.facts import HIDDEN, Entry, Keep, Known
 from projections.workflows.thresholds import Terms, Thresholds, steps_of
 
 DAY: Final = timedelta(days=1)
@@ -54,8 +54,13 @@ def overdue(
 
 
 def positions(evidence: Iterable[Entry]) -> list[int]:
-    """Ascending, the last ones where there are more than an event may name."""
-    return sorted({e.position for e in evidence})[-MAX_EVIDENCE:]
+    """Ascending. Where there are more than an event may name: the last one of each restriction that some of them have,
+    since an alert is as restricted as what it names, and of the others the last ones."""
+    found = {e.position: e.data.get(HIDDEN, 0) for e in evidence}
+    restricted = {found[position]: position for position in sorted(found) if found[position]}
+    telling = set(restricted.values())
+    by_weight = sorted(found, key=lambda position: (position in telling, position))
+    return sorted(by_weight[-MAX_EVIDENCE:])
 
 
 def known_on(evidence: Iterable[Entry]) -> date:

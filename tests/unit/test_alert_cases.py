@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,8 @@ import pytest
 
 from events.recorded import ORGANISATION, local_date
 from projections.alert_line import open_of
-from projections.alert_rule import Transition
+from projections.alert_rule import Transition, evidence_of
+from projections.schedule_line import Due, Line, Pause, Qualifying, Quota
 from tests.alert_trial import RELATION, Trial, at
 from tests.unit.test_due import CASES as DUE_CASES
 
@@ -138,3 +140,15 @@ def test_there_are_enough_cases_and_they_are_told_in_order() -> None:
         days = [local_date(at(step[0])) for step in case["story"]]
         assert case["why"]
         assert days == sorted(days), case["name"]
+
+
+def test_where_there_are_too_many_causes_contacts_go_and_no_pause() -> None:
+    """A contact restricts nothing; what else an alert does not name would no longer decide who sees it."""
+    year = date(2026, 1, 1), date(2026, 12, 31)
+    line = Line(
+        "l-1", "board", "board", Quota(40, "year"), None, year[0], 5, pauses=(Pause(year[0], date(2026, 1, 9)),)
+    )
+    contacts = [Qualifying(date(2026, 3, 1), n) for n in range(10, 40)]
+    row = {"positions": {"set": 1, "pauses": [3]}, "cause_position": 39}
+    due = Due(year[0], date(2026, 12, 17), year[1], date(2027, 1, 1))
+    assert evidence_of(row, line, contacts, due) == [1, 3, *range(23, 40)]

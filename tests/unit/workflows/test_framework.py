@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import date
 
+from projections.transition import MAX_EVIDENCE
+from projections.viewer import restriction
+from projections.workflows.facts import HIDDEN, Entry, put_entry
+from projections.workflows.rule import positions
 from projections.workflows.rulebook import KEEPS, RULES
 from projections.workflows.thresholds import Thresholds
 from services.rules import thresholds_of
 from services.settings import Settings
+from tests.given import Book
 from tests.workflow_trial import OTHER, RELATION, Trial, told
 
 
@@ -111,3 +117,26 @@ def test_a_loop_stays_with_the_relation_of_its_score() -> None:
     assert trial.tick() == []
     trial.held("c-1", "2026-02-09", topics=("opvolging",))
     assert [(e.kind, e.relation) for e in trial.tick()] == [("loop.closed", OTHER)]
+
+
+def test_of_many_facts_it_names_one_of_each_restriction() -> None:
+    """What an event names decides who sees it: what is left out may not be what restricts it."""
+    day = date(2026, 2, 3)
+
+    def entry(position: int, hidden: int = 0) -> Entry:
+        return Entry([], day, position, day, {HIDDEN: hidden} if hidden else {})
+
+    few = [entry(1, 8), entry(2), entry(3)]
+    assert positions(few) == [1, 2, 3]
+    many = [entry(1, 8), entry(2, 8), entry(3, 16), *(entry(n) for n in range(4, 40)), entry(40, 32), entry(41)]
+    assert positions(reversed(many)) == [2, 3, *range(24, 42)]
+    assert len(positions(many)) == MAX_EVIDENCE
+
+
+def test_a_fact_keeps_its_restriction_unless_it_is_a_contact() -> None:
+    book = Book()
+    scored = {"response": "r-1", "instrument": "nps", "score": 3, "anonymous": True, "occurred_on": "2026-02-03"}
+    open_, closed = (book.tell("satisfaction.scored", scored, visibility=v) for v in ("organisation", "department"))
+    contact = book.held("c-1", "2026-02-03T10:00:00+01:00", visibility="department")
+    kept = [(put_entry({}, "x", event, ()) or {})["x"][4] for event in (open_, closed, contact)]
+    assert kept == [{}, {HIDDEN: restriction(closed)}, {}]
