@@ -57,7 +57,6 @@ def schedule_of(
     rules: Rules,
 ) -> list[dict[str, Any]]:
     """The schedule of one relation: a JSON object a line, in the order of the line ids; lines not set yet left out."""
-    pairs = {c["contact"]: frozenset(pairs_in(c["pairs"])) for c in contacts}
     alerts = {(a["relation"], a["line"]): a for a in open_alerts if a["line"] is not None}
     # After a merge an alert of the survivor names the relation of the line (docs/decisions/0008).
     elsewhere = {a["line"]: a for a in open_alerts}
@@ -65,7 +64,7 @@ def schedule_of(
     meetings = [
         Meeting(
             contact=c["contact"], starts_at=c["starts_at"], ends_at=c["ends_at"] or c["starts_at"],
-            channel=c["channel"], pairs=pairs[c["contact"]],
+            channel=c["channel"], pairs=frozenset(pairs_in(c["pairs"])),
         )
         for c in contacts
         if c["state"] == "planned" and c["starts_at"] is not None
@@ -75,7 +74,7 @@ def schedule_of(
         if row["our_layer"] is None:
             continue
         line = line_of(row)
-        on = [c["held_on"] for c in held if qualifies(line, pairs[c["contact"]], c["channel"])]
+        on = [c["held_on"] for c in held if qualifies(line, pairs_in(c["pairs"]), c["channel"])]
         alert = alerts.get((row["relation"], row["line"])) or elsewhere.get(f"{row['relation']}:{row['line']}")
         state = evaluate(
             line,

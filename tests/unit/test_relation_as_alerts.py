@@ -91,3 +91,25 @@ def test_of_merged_relations_each_has_its_own_word_on_a_person(book: Book) -> No
     assert shown is not None
     (known,) = rows(book, "contact_alerts", "line")
     assert ([one["state"] for one in shown["schedule"]], str(known["vacant_on"])) == (["vacant"], "2026-03-02")
+
+
+def test_contacts_of_merged_relations_with_one_id_are_two(book: Book) -> None:
+    book.register(DELFT, "Gemeente Delft")
+    line = {
+        "line": "l-1", "our_layer": "board", "their_layer": "board", "starts_on": "2026-01-01", "owner": "ref~1",
+        "cadence": {"mode": "rolling", "every": "P3M"}, "grace_working_days": 5,
+    }  # fmt: skip
+    book.tell("schedule.line_set", {**line, "occurred_on": "2026-01-06"})
+    book.held("c-1", "2026-05-12T10:00:00+02:00")
+    book.held("c-1", "2026-05-13T10:00:00+02:00", DELFT, ours=[{"layer": "professional"}])
+    merged = {"survivor": HAAG, "absorbed": DELFT, "reason": "enc~x", "occurred_on": "2026-05-14"}
+    book.tell("relation.merged", merged, absorbed=DELFT)
+    shown = present(
+        fold(PROJECTIONS["relation_view"], book.events), HAAG, datetime(2026, 6, 1, 10, tzinfo=UTC), hidden=0
+    )
+    assert shown is not None
+    (known,) = rows(book, "contact_alerts", "line")
+    assert ([one["last_contact_on"] for one in shown["schedule"]], str(known["last_on"])) == (
+        ["2026-05-12"],
+        "2026-05-12",
+    )
