@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import Any
 
 from events.recorded import local_date
+from projections.heads import shown
 from projections.institution import ALL, Institution
 from projections.layers import pair_bit
 from projections.line_state import Rules, schedule_of
@@ -25,12 +26,16 @@ def institution_of(rows: Rows, rules: Rules) -> Institution:
     return Institution.of(rows.group("institution", ALL), rules.calendar)
 
 
-def schedule_in(rows: Rows, head: Row, now: datetime, rules: Rules) -> list[dict[str, Any]]:
-    """The schedule of the relation with this head: `line_state.schedule_of` over `lines_of`, under its working days."""
+def schedule_in(rows: Rows, head: Row, now: datetime, rules: Rules, hidden: int) -> list[dict[str, Any]]:
+    """The schedule of the relation with this head: `line_state.schedule_of` over `lines_of`, under its working days.
+
+    Without the lines that are restricted for the reader (`hidden_bits`); those of others stand as beside them.
+    """
     relation, institution = head["relation"], institution_of(rows, rules)
     alerts = [a for a in rows.group("alert", relation) if a["state"] == "open"]
     rules = Rules(institution.calendar, rules.lead_working_days)
     lines, teams, today = lines_of(rows, head, institution), rows.group("assignment", relation), local_date(now)
+    lines = [one for one in lines if shown(one, hidden)]
     lines = [{**one, "owner": owner_in(rows, (one["owner"], head["owner"]), teams, today)} for one in lines]
     return schedule_of(lines, rows.group("contact", relation), alerts, now, rules)
 
@@ -81,5 +86,5 @@ def _asked_by_policy(head: Row, own: Sequence[Row], institution: Institution) ->
             "their_layer": terms.their_layer, "their_person": None, "pair": pair_bit(*pair),
             "cadence": dict(terms.cadence), "channels": None if terms.channels is None else list(terms.channels),
             "starts_on": starts_on, "grace_working_days": terms.grace_working_days, "owner": head["owner"],
-            "ended_on": run.ended_on, "pauses": [], "vacant_on": None, "conflict": False,
+            "ended_on": run.ended_on, "pauses": [], "vacant_on": None, "conflict": False, "hidden": 0,
         }  # fmt: skip

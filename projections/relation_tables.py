@@ -119,6 +119,7 @@ line = Table(
     Column("owner", Text),
     Column("ended_on", Date),
     Column("pauses", JSONB, nullable=False, comment="[[from, until or null]]: the first day, the first day after it"),
+    Column("hidden", BigInteger, nullable=False, comment="restriction bits of all its events, see viewer.py"),
     Column("facts", JSONB, nullable=False, info=FOLD),
 )
 

@@ -35,6 +35,7 @@ from projections.relation_tables import metadata
 from projections.rows import Group, LiveMessage, Need, One, Projection, Row, Rows
 from projections.satisfaction_facts import LOOP_KINDS, fold_instrument, fold_loop, fold_response
 from projections.staff import STAFF_KINDS, fold_staff, staff_needs
+from projections.viewer import restriction
 
 __all__ = ["PROJECTION", "name_key", "present"]
 
@@ -153,7 +154,9 @@ def _line(rows: Rows, event: Recorded, relation: Row) -> None:
     line = event.data["line"]
     known = rows.get("line", event.relation, line)
     facts = line_facts.add_fact({} if known is None else known["facts"], event)
-    rows.put("line", {"relation": event.relation, "line": line, **line_facts.derive(facts), "facts": facts})
+    hidden = (0 if known is None else known["hidden"]) | restriction(event)
+    row = {"relation": event.relation, "line": line, **line_facts.derive(facts), "hidden": hidden, "facts": facts}
+    rows.put("line", row)
 
 
 def _line_of(data: Mapping[str, Any]) -> str | None:
@@ -304,7 +307,7 @@ def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
 
 
 PROJECTION: Final = Projection(
-    name="relation_view", version=10, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
+    name="relation_view", version=11, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
     kept=frozenset({"alias", SPENT, RESTRICTED}), evolve_withdrawn=evolve_withdrawn, triggers=triggers,
     later=SUMS_LATER,
 )  # fmt: skip

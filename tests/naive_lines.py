@@ -13,6 +13,7 @@ from tests.naive import (
     RELATIONS,
     Row,
     Table,
+    bits,
     counting,
     day,
     grouped,
@@ -45,6 +46,13 @@ def rows(events: Iterable[Recorded]) -> Table:
             "pauses": _pauses(mine),
         }  # fmt: skip
     return found
+
+
+def at_relation(events: Iterable[Recorded]) -> Table:
+    """Those rows, with whom each is for: the narrowest of all that was told of it."""
+    events = list(events)
+    told = grouped(events, ["line"], *_LINES)
+    return {key: {**row, "hidden": bits(*told[key])} for key, row in rows(events).items()}
 
 
 def _pauses(mine: Sequence[Recorded]) -> list[list[str]]:

@@ -39,7 +39,8 @@ TABLES: Final[Mapping[str, Mapping[str, Look]]] = {
     "relation_view": {
         "alias": heads.aliases, "assignment": heads.assignments, **_SIGHT, **_STAFF, **_RESPONSES,
         "institution": _POLICY_AND_CALENDAR, "same": contacts.same, "relation": relation.relations,
-        "contact": contacts.rows, "line": lines.rows, "alert": alerts.at_relation, "agreement": insight.agreements,
+        "contact": contacts.rows, "line": lines.at_relation, "alert": alerts.at_relation,
+        "agreement": insight.agreements,
         "plan": relation.plans, "answer": relation.answers, "answer_version": relation.answer_versions,
         "action": relation.actions, "knowledge": relation.knowledge, "measured": relation.measured,
         "link": relation.links, "commitment": relation.commitments, "counterpart": relation.counterparts,

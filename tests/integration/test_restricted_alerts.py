@@ -14,7 +14,7 @@ from projections.alert_explain import explain
 from projections.alert_queries import list_alerts, overdue_lines, show_alert
 from projections.history import history_of, relation_as_of
 from projections.layer_contacts import layer_contacts
-from projections.relation_queries import show
+from projections.relation_queries import matrix, show
 from projections.rows import fold
 from projections.timeline_queries import after_position, relation_page, team_page
 from projections.viewer import EVERYTHING, Viewer, of_team
@@ -174,11 +174,19 @@ async def test_a_line_is_overdue_and_a_gap_for_who_may_see_it(
         book.tell("schedule.line_set", set_, department="zorg", visibility=visibility)
     pause = {"line": "paused", "until": "2024-02-01", "occurred_on": "2024-01-10"}
     book.tell("schedule.line_paused", pause, department="zorg", visibility="department")
-    await record(engine, book.events, (contact_alerts.PROJECTION,))
+    await record(engine, book.events, (contact_alerts.PROJECTION, relation_view.PROJECTION))
     async with engine.connect() as conn:
         late = (await overdue_lines(conn, NOW, viewer=viewer)).items
         assert sorted(item["line"] for item in late) == lines
         assert sorted(item["line"] for item in (await layer_contacts(conn, NOW, viewer=viewer)).items) == lines
+        whole, grid = await show(conn, HAAG, NOW, viewer), await matrix(conn, HAAG, NOW, viewer)
+        then = await relation_as_of(conn, HAAG, viewer=viewer)
+        assert whole is not None
+        assert grid is not None
+        assert then is not None
+        assert sorted(line["line"] for line in whole["schedule"]) == lines
+        assert sorted(line["line"] for line in then["schedule"]) == lines
+        assert sorted(line["line"] for cell in grid["cells"] for line in cell["required"]) == lines
         first = await overdue_lines(conn, NOW, viewer=viewer, limit=1)
         assert (first.next is None) is (len(lines) == 1), "a page has no room kept for what is not shown"
 
