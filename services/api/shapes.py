@@ -444,7 +444,7 @@ class IncompleteRelation(Shape):
     satisfaction_falling: dict[str, Any] | None = Field(description="instrument, since, before, after, evidence")
 
 
-class _Spent(Shape):
+class Spent(Shape):
     """What contact cost in twelve months. Each part has its name, contacts, minutes."""
 
     tier: str | None
@@ -459,13 +459,13 @@ class _Spent(Shape):
     by_layer: list[dict[str, Any]] = Field(description="ours; a contact of two layers counts for both")
 
 
-class Attention(_Spent):
+class Attention(Spent):
     """Of the relations of one tier."""
 
     relations: int
 
 
-class RelationAttention(_Spent):
+class RelationAttention(Spent):
     """Of one relation."""
 
     relation: str

@@ -52,6 +52,10 @@ def test_operation_ids_are_unique_and_paths_and_keys_well_formed(document: dict[
                 assert re.fullmatch(r"[a-z]+([A-Z][a-z]*)*", parameter["name"])
 
 
+def test_schemas_are_named_in_upper_camel_case(document: dict[str, Any]) -> None:
+    assert [n for n in document["components"]["schemas"] if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", n)] == []
+
+
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     wanted = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert wanted <= set(document["components"]["schemas"])
