@@ -186,6 +186,8 @@ class Folder:
             needs.update(projection.settle_needs(relation))
         await rows.prepare(needs, self._loader)
         anew = await self._histories([e for e in events if e.relation not in parked])
+        # Before the others and after them: they may rest on each other's rows that are kept (`Projection.kept`).
+        await self._fold_all_again(anew, failed)
         evolve = projection.evolve
         for n, event in enumerate(todo, 1):
             if n % _SLICE == 0:
@@ -196,11 +198,9 @@ class Folder:
                 evolve(rows, event)
             except Exception as error:  # noqa: BLE001 as above
                 failed[event.relation] = Failure(event.position, describe(error))
+        await self._fold_all_again(anew, failed)
         for relation, again in anew.items():
             touched.setdefault(relation, again.first)
-            error = await self._fold_again(relation, again.history)
-            if error is not None:
-                failed[relation] = Failure(again.first, error)
         if not failed:
             await self._spread(touched)
         return failed or self._settle(touched)
@@ -229,6 +229,12 @@ class Folder:
             if here:
                 found[relation] = _Again(min(here), history)
         return found
+
+    async def _fold_all_again(self, anew: Mapping[str, _Again], failed: dict[str, Failure]) -> None:
+        for relation, again in anew.items():
+            error = None if relation in failed else await self._fold_again(relation, again.history)
+            if error is not None:
+                failed[relation] = Failure(again.first, error)
 
     async def _fold_again(self, relation: str, history: Sequence[Recorded]) -> str | None:
         """Replaces the rows of a relation by what its history gives; None, or why it cannot be done."""
