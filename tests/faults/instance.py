@@ -24,6 +24,7 @@ Json = dict[str, Any]
 # Bounds for a machine that has other things to do: beyond them something is wrong, not slow.
 _STARTED_WITHIN_S = 300
 _BACK_WITHIN_S = 180
+_TICK_S = 0.5
 
 
 class Instance:
@@ -38,7 +39,12 @@ class Instance:
     @property
     def environment(self) -> dict[str, str]:
         # Two cores carry a whole instance and its load; a terminal's width must not depend on who runs the tests.
-        return {**os.environ, "COLUMNS": "200", "RELATIEBOEK_DATA_DIR": str(self.where)}
+        return {
+            **os.environ,
+            "COLUMNS": "200",
+            "RELATIEBOEK_DATA_DIR": str(self.where),
+            "RELATIEBOEK_TICK_S": str(_TICK_S),
+        }
 
     @staticmethod
     def command(*arguments: str) -> list[str]:
@@ -154,5 +160,5 @@ class Instance:
                         last = -1
                 except (httpx.HTTPError, KeyError):
                     last = -1  # the api itself may be the one that was killed
-                # longer than a tick: what the alert service would still send it has sent by then
-                await asyncio.sleep(3)
+                # longer than two ticks: what the services would still send they have sent by then
+                await asyncio.sleep(3 * _TICK_S)
