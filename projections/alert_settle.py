@@ -72,9 +72,10 @@ def spread(rows: Rows, touched: Collection[str]) -> Iterator[Iterable[Need]]:
 
 def reach(rows: Rows, touched: Collection[str]) -> list[str]:
     """The relations whose lines can follow from what happened to those touched, sorted."""
-    if rows.get("pending", ALL, INSTITUTION) is not None:
-        return [row["relation"] for row in rows.group("roster", ALL)]
     found = {relation for relation in touched if relation != ORGANISATION}
+    if rows.get("pending", ALL, INSTITUTION) is not None:
+        # Not those alone: of a member of a merge that is parked, or still to come, there is no row yet.
+        found.update(row["relation"] for row in rows.group("roster", ALL))
     alias, lodging = rows.group("alias", ALL), rows.group("lodging", ALL)
     if alias:
         found.update(row["absorbed"] for row in alias if row["survivor"] in found)

@@ -127,7 +127,7 @@ def build(calendar: WorkingCalendar, lead_working_days: int = LEAD_WORKING_DAYS)
     """The projection for an institution's calendar and lead."""
     return Projection(
         name="contact_alerts",
-        version=8,
+        version=9,
         metadata=metadata,
         needs=needs,
         evolve=evolve,
@@ -200,7 +200,7 @@ def _counterpart(rows: Rows, event: Recorded) -> None:
     for line in list(rows.group("line", event.relation)):
         if line["their_person"] == person:
             after = _with_vacancy(line, row)
-            if after["vacant_on"] != line["vacant_on"]:
+            if after != line:  # another fact may say the same day
                 rows.put("line", _caused(after, event))
 
 

@@ -52,13 +52,11 @@ def lines_of(rows: Rows, head: Row, institution: Institution) -> list[Row]:
         if line["our_layer"] is not None and line["ended_on"] is None:
             first = stands.setdefault((line["our_layer"], line["their_layer"]), line["relation"])
             conflict = first != line["relation"]
-        own.append(
-            {
-                **line,
-                "vacant_on": _vacant_on(line, people.get((line["relation"], line["their_person"]))),
-                "conflict": conflict,
-            }
-        )
+        person = people.get((line["relation"], line["their_person"]))
+        vacant_on = _vacant_on(line, person)
+        # Whoever may not know that the person is gone does not see the line either, as in questions 1 and 2.
+        hidden = line["hidden"] | (person["hidden"] if person is not None and vacant_on is not None else 0)
+        own.append({**line, "vacant_on": vacant_on, "hidden": hidden, "conflict": conflict})
     return [*own, *_asked_by_policy(head, own, institution)]
 
 

@@ -41,7 +41,7 @@ def matrix_of(
         for their in LAYERS
         if (cell := _cell(our, their, seen["schedule"], recent, since)) is not None
     ]
-    counterparts = counterparts_of(rows.group("counterpart", relation))
+    counterparts = counterparts_of(rows.group("counterpart", relation), hidden)
     return {
         "relation": relation,
         "relation_name": seen["name"],

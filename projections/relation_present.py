@@ -90,7 +90,7 @@ def present(
         "agreements": agreements_of(rows, relation, today, hidden=hidden),
         "matrix": cells,
         "coverage": coverage_of(cells, links, institution_of(rows, rules), row["tier"], today),
-        "counterparts": counterparts_of(rows.group("counterpart", relation)),
+        "counterparts": counterparts_of(rows.group("counterpart", relation), hidden),
         "teams": sorted({a["team"] for a in rows.group("assignment", relation) if a["assigned"]}),
         "position": position,
     }
@@ -255,10 +255,10 @@ def commitments_of(rows: Iterable[Row], today: date) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def counterparts_of(rows: Iterable[Row]) -> list[dict[str, Any]]:
+def counterparts_of(rows: Iterable[Row], hidden: int) -> list[dict[str, Any]]:
     fields = ("person", "name", "function", "layer", "decision_role")
     # Somebody whom several of the merged relations have shows once, as the survivor has it, which comes first.
-    people = {c["person"]: c for c in reversed(list(rows)) if c["present"]}
+    people = {c["person"]: c for c in reversed(list(rows)) if c["present"] and shown(c, hidden)}
     return [{field: c[field] for field in fields} for _, c in sorted(people.items())]
 
 

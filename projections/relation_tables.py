@@ -280,6 +280,7 @@ counterpart = Table(
     Column("present", Boolean, nullable=False),
     Column("departed_on", Date, comment="null: has not left"),
     Column("moved_on", Date, comment="since when in this layer, where a move brought the person there"),
+    Column("hidden", BigInteger, nullable=False, comment="restriction bits of all its events, see viewer.py"),
     Column("stamps", JSONB, nullable=False, info=FOLD),
 )
 

@@ -110,8 +110,9 @@ def _counterpart(rows: Rows, event: Recorded, relation: Row) -> None:
     data, stamp = event.data, event.stamp
     person: Row = dict(rows.get("counterpart", event.relation, data["person"]) or {
         "relation": event.relation, "person": data["person"], **dict.fromkeys(_DETAILS), "present": True,
-        "departed_on": None, "moved_on": None, "stamps": {},
+        "departed_on": None, "moved_on": None, "hidden": 0, "stamps": {},
     })  # fmt: skip
+    person["hidden"] |= restriction(event)
     if event.kind == "counterpart.departed":
         register(person, "present", stamp, present=False, departed_on=local_date(event.occurred_at))
     else:
@@ -307,7 +308,7 @@ def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
 
 
 PROJECTION: Final = Projection(
-    name="relation_view", version=11, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
+    name="relation_view", version=12, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
     kept=frozenset({"alias", SPENT, RESTRICTED}), evolve_withdrawn=evolve_withdrawn, triggers=triggers,
     later=SUMS_LATER,
 )  # fmt: skip

@@ -115,6 +115,7 @@ def savings(events: Iterable[Recorded]) -> Table:
 def pockets(events: Iterable[Recorded]) -> dict[tuple[str, str, str | None], tuple[int, int, int, int]]:
     """Invested, returned, shared and net cents by relation, organisation and financing system (of one chain)."""
     facts = [e for e in counting(events) if e.family == "chain"]
+    placed = partners(facts)
     found: dict[tuple[str, str, str | None], list[int]] = {}
     for n, kind in enumerate(("chain.investment_recorded", "chain.return_recorded")):
         for e in facts:
@@ -125,9 +126,12 @@ def pockets(events: Iterable[Recorded]) -> dict[tuple[str, str, str | None], tup
         for amount in saving["amounts"] if saving["assessed_on"] is not None else ():
             organisation = amount["organisation"]
             systems = {
+                row["financing_system"] for (of, _, _, who), row in placed.items()
+                if (of, who) == (relation, organisation) and row["financing_system"] is not None
+            } | {
                 e.data["financing_system"] for e in facts
-                if e.relation == relation and e.data.get("financing_system") is not None
-                and (e.data.get("by") or e.data["organisation"]) == organisation
+                if e.kind in ("chain.investment_recorded", "chain.return_recorded")
+                and (e.relation, party(e.data["organisation"])) == (relation, organisation)
             }  # fmt: skip
             system = systems.pop() if len(systems) == 1 else None
             found.setdefault((relation, organisation, system), [0, 0, 0])[2] += amount["cents"]

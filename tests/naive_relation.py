@@ -150,5 +150,5 @@ def counterparts(events: Iterable[Recorded]) -> Table:
                 row |= {"present": True, "departed_on": None, "moved_on": None}
             elif "layer" in e.data:
                 row["moved_on"] = day(e)
-        found[key] = row
+        found[key] = {**row, "hidden": bits(*mine)}
     return found

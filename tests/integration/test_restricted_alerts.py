@@ -231,3 +231,47 @@ def test_a_withdrawn_fact_still_restricts_what_was_told_of_it(book: Book) -> Non
         known = rows.get("guarded", HAAG, alert_of("department"))
         assert known is not None, projection.name
         assert known["hidden"] != 0
+
+
+@pytest.mark.parametrize(
+    ("viewer", "people", "lines"),
+    [
+        (EVERYTHING, ["department", "named", "open", "team"], ["about gone", "about open"]),
+        (ZORG, ["department", "open", "team"], ["about gone", "about open"]),
+        (WMO, ["open", "team"], ["about open"]), (BOARD, ["open"], ["about open"]),
+    ],
+    ids=["all", "its department", "the team", "the board"],
+)  # fmt: skip
+async def test_a_contact_person_shows_to_who_may_see_it_and_so_does_that_one_is_gone(
+    engine: AsyncEngine, viewer: Viewer, people: list[str], lines: list[str]
+) -> None:
+    book = Book()
+    book.tell("team.formed", {"team": "wmo", "name": "Wmo", "occurred_on": "2026-01-01"}, ORGANISATION)
+    book.register()
+    book.tell("relation.tier_assigned", {"tier": "A", "arguments": [], "occurred_on": "2026-01-06"})
+    book.tell("team.relation_assigned", {"team": "wmo", "occurred_on": "2026-01-06"})
+    for name in ("open", "team", "department", "named", "gone"):
+        added = {"person": name, "name": name, "layer": "board", "occurred_on": "2026-01-06"}
+        visibility = "organisation" if name in {"open", "gone"} else name
+        book.tell("counterpart.added", added, department="zorg", visibility=visibility)
+    for name in ("open", "gone"):
+        book.tell(
+            "schedule.line_set",
+            {
+                "line": f"about {name}", "our_layer": "board", "their_layer": "board", "starts_on": "2026-01-06",
+                "cadence": {"mode": "rolling", "every": "P3M"}, "grace_working_days": 5, "their_person": name,
+                "occurred_on": "2026-01-06",
+            },
+            department="zorg",
+        )  # fmt: skip
+    left = {"person": "gone", "occurred_on": "2026-02-01"}
+    book.tell("counterpart.departed", left, department="zorg", visibility="department")
+    await record(engine, book.events, (relation_view.PROJECTION,))
+    async with engine.connect() as conn:
+        whole, grid = await show(conn, HAAG, NOW, viewer), await matrix(conn, HAAG, NOW, viewer)
+    assert whole is not None
+    assert grid is not None
+    assert sorted(c["person"] for c in whole["counterparts"]) == people
+    assert sorted(c["person"] for layer in grid["counterparts"] for c in layer["people"]) == people
+    assert sorted(line["line"] for line in whole["schedule"]) == lines
+    assert sorted(line["line"] for cell in grid["cells"] for line in cell["required"]) == lines
