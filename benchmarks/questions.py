@@ -82,6 +82,8 @@ async def measure(rig: Rig, results: Results, filled: FilledBook) -> None:
         for number, query in _QUESTIONS.items():
             path = f"/v1/questions/{number}?{query}".rstrip("?")
             await asking.ask(results, f"question_{number}", path, most_p99_ms=50)
+        for state in ("open", "gap", "vacant", "covered", "extra"):
+            await asking.ask(results, f"question_2_{state}", f"/v1/questions/2?state={state}", most_p99_ms=50)
         for name, path in past.items():
             await asking.ask(results, f"past_{name}", path, most_p99_ms=100)
         asking.reader.close()

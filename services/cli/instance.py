@@ -122,5 +122,4 @@ def _refusal(answer: httpx.Response, what: str) -> Exception:
         case 429 | 503:
             return Unavailable(detail, float(answer.headers.get("Retry-After", "1")))
         case _:
-            where = "".join(f" {e.get('pointer')}: {e.get('detail')}." for e in problem.get("errors") or ())
-            return SetupError(f"Relatieboek weigert de vraag ({answer.status_code}): {detail}{where}")
+            return SetupError(f"Relatieboek weigert de vraag ({answer.status_code}): {detail}")

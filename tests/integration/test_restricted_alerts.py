@@ -36,14 +36,20 @@ def alert_of(name: str) -> str:
     return str(UUID(int=sum(name.encode())))
 
 
-@pytest.fixture
-def book() -> Book:
-    """Commitments that are late, one of each visibility, and what the book's services told about them."""
+def of_the_team() -> Book:
+    """A relation of tier A that team wmo has."""
     book = Book()
     book.tell("team.formed", {"team": "wmo", "name": "Wmo", "occurred_on": "2026-01-01"}, ORGANISATION)
     book.register()
     book.tell("relation.tier_assigned", {"tier": "A", "arguments": [], "occurred_on": "2026-01-06"})
     book.tell("team.relation_assigned", {"team": "wmo", "occurred_on": "2026-01-06"})
+    return book
+
+
+@pytest.fixture
+def book() -> Book:
+    """Commitments that are late, one of each visibility, and what the book's services told about them."""
+    book = of_the_team()
     for visibility in ("organisation", "team", "department", "named"):
         raised(book, visibility, promised(book, visibility))
         taken = {"alert": alert_of(visibility), "occurred_at": "2026-03-04T10:00:00+01:00"}
@@ -160,11 +166,7 @@ async def test_a_line_is_overdue_and_a_gap_for_who_may_see_it(
     engine: AsyncEngine, viewer: Viewer, lines: list[str]
 ) -> None:
     """Restricted by what set it, or by what paused it: what is said of it says both."""
-    book = Book()
-    book.tell("team.formed", {"team": "wmo", "name": "Wmo", "occurred_on": "2026-01-01"}, ORGANISATION)
-    book.register()
-    book.tell("relation.tier_assigned", {"tier": "A", "arguments": [], "occurred_on": "2026-01-06"})
-    book.tell("team.relation_assigned", {"team": "wmo", "occurred_on": "2026-01-06"})
+    book = of_the_team()
     for name in ("open", "team", "department", "named", "paused"):
         set_ = {
             "line": name, "our_layer": "board", "their_layer": "board", "starts_on": "2024-01-01",
@@ -245,11 +247,7 @@ def test_a_withdrawn_fact_still_restricts_what_was_told_of_it(book: Book) -> Non
 async def test_a_contact_person_shows_to_who_may_see_it_and_so_does_that_one_is_gone(
     engine: AsyncEngine, viewer: Viewer, people: list[str], lines: list[str]
 ) -> None:
-    book = Book()
-    book.tell("team.formed", {"team": "wmo", "name": "Wmo", "occurred_on": "2026-01-01"}, ORGANISATION)
-    book.register()
-    book.tell("relation.tier_assigned", {"tier": "A", "arguments": [], "occurred_on": "2026-01-06"})
-    book.tell("team.relation_assigned", {"team": "wmo", "occurred_on": "2026-01-06"})
+    book = of_the_team()
     for name in ("open", "team", "department", "named", "gone"):
         added = {"person": name, "name": name, "layer": "board", "occurred_on": "2026-01-06"}
         visibility = "organisation" if name in {"open", "gone"} else name
