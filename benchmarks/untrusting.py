@@ -11,7 +11,7 @@ from typing import Any
 
 from events import keys, recording
 from events.catalog import Submission
-from services.intake import desk
+from services.intake import arriving
 from services.intake.app import main
 from services.settings import load
 
@@ -26,7 +26,7 @@ class _Switch:
 
 def _install(switch: _Switch) -> None:
     record: Any = recording
-    seal, wrap, authority = record._sealed, keys.RingWrapper.wrap, desk.authority
+    seal, wrap, authority = record._sealed, keys.RingWrapper.wrap, arriving.authority
 
     def sealed(sub: Submission, *rest: Any) -> dict[str, Any]:
         return seal(sub, *rest) if switch.trusting else sub.data
@@ -40,7 +40,7 @@ def _install(switch: _Switch) -> None:
     record._sealed = sealed
     changed: Any = keys.RingWrapper
     changed.wrap = wrapped
-    changed = desk
+    changed = arriving
     changed.authority = objections
 
 

@@ -20,8 +20,8 @@ from projections.workflows.projection import build as workflows
 from projections.workflows.thresholds import Terms, Thresholds
 from projections.working_calendar import WorkingCalendar
 from services.alerts.work import contact_work
+from services.intake.arriving import arrive
 from services.intake.departments import Department
-from services.intake.desk import arrive
 from services.ticking.ticker import Ticker
 from services.workflows.work import workflow_work
 from tests.alert_trial import at

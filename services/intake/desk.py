@@ -14,92 +14,33 @@ from collections import Counter as CountOf
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import asyncpg
-import msgspec
-import orjson
 import structlog
 from nats.js.errors import Error as JetStreamError
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from sqlalchemy.exc import SQLAlchemyError
 
 from events.append import Appended, Ledger
-from events.book import Reject
-from events.catalog import check
 from events.deciding import Arrival
-from events.errors import Diverged, FieldError, Invalid, Unavailable
+from events.errors import Diverged, Unavailable
 from events.relay import Relay
-from events.verdict import Verdict, problem
+from events.verdict import Verdict
 from services.fair import Turns
 from services.health import ServiceState
-from services.intake.departments import Department, Departments, authority
-from services.strict_json import read_json
+from services.intake.arriving import arrive, busy, busy_for, stranger
+from services.intake.departments import Department, Departments
 
 log = structlog.get_logger(__name__)
 
-MOST_BYTES: Final = 64 * 1024
 _RETRY_S: Final = 0.5
-_TOLD: Final = 50
 _GATHER_S: Final = 0.005
 _ENOUGH: Final = 32
 _CHECK_AT_ONCE: Final = 25  # half a millisecond; then whoever PostgreSQL or NATS answered has its turn
 _ANSWER_WITHIN_S: Final = 10.0
 _OUT: Final = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError,
                asyncpg.InsufficientResourcesError, OSError, TimeoutError)  # fmt: skip
-
-
-def arrive(department: Department, sent: Any) -> Arrival:
-    """One event as it came, checked by what needs no state: size, JSON, contract, authority. Never raises."""
-    if isinstance(sent, bytes):
-        if len(sent) > MOST_BYTES:
-            return _too_large(department, sent, _named_in(sent))
-        try:
-            parsed: Any = read_json(sent)
-        except Invalid as invalid:
-            return _refused(department, sent[:MOST_BYTES], {}, invalid.code, invalid.errors)
-    else:
-        parsed = sent
-    attributes = _attributes(parsed)
-    forbidden = authority(department, attributes.get("source"), attributes.get("type"))
-    try:
-        submission = check(parsed)
-    except Invalid as invalid:
-        if not isinstance(sent, bytes):
-            sent = orjson.dumps(sent)
-            if len(sent) > MOST_BYTES:
-                return _too_large(department, sent, attributes)
-        code = "authority" if forbidden else invalid.code
-        return _refused(department, sent, attributes, code, [*forbidden, *invalid.errors])
-    if forbidden:
-        raw = sent if isinstance(sent, bytes) else orjson.dumps(sent)
-        return _refused(department, raw, attributes, "authority", forbidden)
-    return Arrival(department.name, sent, submission)
-
-
-def _too_large(department: Department, raw: bytes, attributes: dict[str, Any]) -> Arrival:
-    detail = f"the event has {len(raw)} bytes; at most {MOST_BYTES} go into the book: shorten its texts"
-    return _refused(department, raw[:MOST_BYTES], attributes, "too_large", [FieldError("", detail)])
-
-
-def _refused(
-    department: Department, raw: bytes, attributes: dict[str, Any], code: str, errors: Sequence[FieldError]
-) -> Arrival:
-    def text(name: str) -> str | None:
-        value = attributes.get(name)
-        return value[:512].replace("\x00", "") if isinstance(value, str) else None
-
-    refusal = Reject(code, _tellable(errors))
-    return Arrival(department.name, raw, None, refusal, text("source"), text("id"), text("type"))
-
-
-def _tellable(errors: Sequence[FieldError]) -> tuple[FieldError, ...]:
-    """What is wrong, as it can be kept and sent: a member's own name may hold NUL, which PostgreSQL takes in no text,
-    and an event of 64 KiB may be wrong in 10,000 places, which would be more than NATS carries."""
-    told = [FieldError(e.pointer.replace("\x00", "\ufffd"), e.detail.replace("\x00", "\ufffd")) for e in errors[:_TOLD]]
-    if len(errors) > _TOLD:
-        told.append(FieldError("", f"and {len(errors) - _TOLD} more"))
-    return tuple(told)
 
 
 @dataclass(slots=True)
@@ -113,7 +54,7 @@ class _Work:
 
     def turn_away(self, detail: str) -> None:
         if not self.answer.done():
-            self.answer.set_result([_busy(s, "unavailable", detail) for s in self.sent])
+            self.answer.set_result([busy(s, "unavailable", detail) for s in self.sent])
 
 
 @dataclass(slots=True)
@@ -162,14 +103,13 @@ class Desk:
             known = await self._departments.get(department)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("departments unknown", exc_info=error)
-            return [_busy(s, "unavailable", "PostgreSQL is out") for s in sent]
+            return [busy(s, "unavailable", "PostgreSQL is out") for s in sent]
         if known is None:
-            nobody = Department(department, frozenset(), ())
-            return [self._stranger(nobody, s) for s in sent]
+            return [stranger(department, s) for s in sent]
         if self._out is not None or self._relay.diverged is not None:
-            return [_busy(s, "unavailable", self._out or "the book waits for a repair") for s in sent]
+            return [busy(s, "unavailable", self._out or "the book waits for a repair") for s in sent]
         if not self._queue.has_room(department, len(sent)) or self._relay.unrelayed > self._max_unrelayed:
-            return [_busy(s, "busy", "too many events wait already") for s in sent]
+            return [busy(s, "busy", "too many events wait already") for s in sent]
         if not sent:
             return []
         work = _Work(known, sent, asyncio.get_running_loop().create_future())
@@ -179,12 +119,6 @@ class Desk:
         for name, count in CountOf(v.verdict for v in verdicts).items():
             self._verdicts.labels(department, name).inc(count)
         return verdicts
-
-    def _stranger(self, department: Department, sent: Any) -> Verdict:
-        detail = f"department {department.name} is not registered, or was revoked; ask operations"
-        attributes = _attributes(sent)
-        document = problem("authority", [FieldError("/source", detail)])
-        return Verdict("rejected", _text(attributes.get("id")), _text(attributes.get("source")), problem=document)
 
     def _queued(self) -> int:
         return self._queue.size + sum(len(work.sent) for work in self._checked)
@@ -267,7 +201,7 @@ class Desk:
                     done = await self._ledger.append([arrival])
                 except Exception as own:
                     log.error("append refused an event", type=arrival.type, exc_info=own)
-                    answers.append(_busy_for(arrival, "unavailable", "the ledger could not take this event"))
+                    answers.append(busy_for(arrival, "unavailable", "the ledger could not take this event"))
                     continue
                 self._offer(done)
                 more_ready = more_ready or done.more_ready
@@ -355,48 +289,3 @@ class Desk:
 
 def _positions(verdicts: Sequence[Verdict]) -> list[int]:
     return [v.position for v in verdicts if v.position is not None]
-
-
-def _attributes(sent: Any) -> dict[str, Any]:
-    """What an event says of itself, when it is not judged; nothing when it cannot be read."""
-    if isinstance(sent, bytes):
-        try:
-            sent = orjson.loads(sent)
-        except orjson.JSONDecodeError:
-            sent = None
-    return cast("dict[str, Any]", sent) if isinstance(sent, dict) else {}
-
-
-class _Named(msgspec.Struct):
-    id: str | None = None
-    source: str | None = None
-    type: str | None = None
-
-
-def _named_in(sent: bytes) -> dict[str, Any]:
-    """What an event that is too large says of itself; the rest of it is passed over, not read: a thousandth of the time
-    that a document of a million objects takes otherwise, in which nobody else is served."""
-    try:
-        named = msgspec.json.decode(sent, type=_Named)
-    except (msgspec.MsgspecError, RecursionError):
-        return {}
-    return msgspec.structs.asdict(named)
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _busy(sent: Any, code: str, detail: str) -> Verdict:
-    attributes = _attributes(sent)
-    return _busy_verdict(_text(attributes.get("id")), _text(attributes.get("source")), code, detail)
-
-
-def _busy_for(arrival: Arrival, code: str, detail: str) -> Verdict:
-    sub = arrival.submission
-    return _busy_verdict(sub.id if sub else arrival.id, sub.source if sub else arrival.source, code, detail)
-
-
-def _busy_verdict(id_: str | None, source: str | None, code: str, detail: str) -> Verdict:
-    document = problem(code, [FieldError("", f"{detail}; try again")])
-    return Verdict("busy", id_, source, problem=document, retry_after_s=1.0 if code == "busy" else 2.0)

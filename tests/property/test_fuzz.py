@@ -25,8 +25,8 @@ from services.imports.csv import read_csv
 from services.imports.ics import read_ics
 from services.imports.mapping import load_mapping
 from services.imports.outcome import Skipped, Taken
+from services.intake.arriving import MOST_BYTES, arrive
 from services.intake.departments import Department
-from services.intake.desk import MOST_BYTES, arrive
 from services.strict_json import MAX_DEPTH, is_json, read_array, read_json
 from tests.every_kind import every_kind
 from tests.unit.test_import_ics import GIVEN, NOW
