@@ -7,13 +7,12 @@ known once recorded, and acknowledged when the other side says so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date
 from typing import Any, Final
 
 from events.recorded import Recorded, local_date
 from projections.heads import HEAD_KINDS, fold_head, head_needs
 from projections.partnership_tables import metadata
-from projections.periods import add_period
+from projections.periods import times_a_year
 from projections.registers import day, later
 from projections.rows import Need, One, Projection, Row, Rows
 from projections.viewer import restriction
@@ -31,7 +30,6 @@ OWN_KINDS: Final = (
     | frozenset(_OPPORTUNITY)
     | {"contributor.profiled", "employee.left", "schedule.line_set", "schedule.line_ended"}
 )
-_SOME_DAY: Final = date(2025, 1, 1)
 _YEARLY: Final = {"month": 12, "quarter": 4, "half_year": 2, "year": 1}
 
 # family and event → table and its key
@@ -184,10 +182,9 @@ def _ask(rows: Rows, event: Recorded) -> None:
 def _per_year(cadence: Mapping[str, Any]) -> float:
     if cadence["mode"] == "quota":
         return float(cadence["times"] * _YEARLY[cadence["per"]])
-    days = (add_period(_SOME_DAY, cadence["every"]) - _SOME_DAY).days
-    return round(365 / max(days, 1), 2)
+    return times_a_year(cadence["every"])
 
 
 PROJECTION: Final = Projection(
-    name="partnership_view", version=2, metadata=metadata, needs=needs, evolve=evolve, kinds=HEAD_KINDS | OWN_KINDS
+    name="partnership_view", version=3, metadata=metadata, needs=needs, evolve=evolve, kinds=HEAD_KINDS | OWN_KINDS
 )

@@ -30,6 +30,13 @@ def add_period(on: date, period: str) -> date:
     return on + _length(period)
 
 
+def times_a_year(period: str) -> float:
+    """How often a period goes into a year: P3M 4 times, P2W 26.07 (in 365 days). Raises ValueError as `add_period`."""
+    length = _length(period)
+    months = length.years * 12 + length.months + length.days * 12 / 365
+    return round(12 / max(months, 12 / 365), 2)
+
+
 @lru_cache(maxsize=10_000)
 def period_of(per: Per, on: date) -> tuple[date, date]:
     """The first and the last day of the calendar month, quarter, half year or year that contains `on`."""

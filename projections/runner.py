@@ -165,8 +165,12 @@ class Runner:
         if live.code_version > projection.version:
             raise Paused(f"the live build is of newer code ({live.code_version}); this is {projection.version}")
         if live.code_version < projection.version:
-            self._tell("starting", f"building version {projection.version} beside {live.code_version}")
-            report = await rebuild(self._engine, self._reader, projection)
+            building = f"building version {projection.version} beside {live.code_version}"
+            self._tell("starting", building)
+            report = await rebuild(
+                self._engine, self._reader, projection,
+                on_progress=lambda done: self._tell("starting", f"{building}: {done.events} of {done.total} events"),
+            )  # fmt: skip
             log.info("rebuilt for new code", projection=projection.name, build=report.version, differs=report.differs)
             return await self._live()
         return live

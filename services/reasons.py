@@ -10,6 +10,7 @@ _REASONS: Final = {
     errno.ENOENT: "bestaat niet",
     errno.EACCES: "geen toegang",
     errno.EPERM: "geen toegang",
+    errno.EEXIST: "er staat al iets anders",
     errno.EISDIR: "is een map",
     errno.ENOTDIR: "een deel van het pad is geen map",
     errno.ENOSPC: "de schijf is vol",

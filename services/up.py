@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ log = structlog.get_logger(__name__)
 
 _WAIT_TELLS_S: Final = 10.0
 _POLL_S: Final = 0.1
+_STATES: Final = {
+    "starting": "start", "paused": "wacht op NATS of PostgreSQL", "diverged": "stream en grootboek verschillen",
+}  # fmt: skip
+_COUNTED: Final = re.compile(r"(\d+) of (\d+)")
 _NEW_TEAMS_EVERY_S: Final = 5.0
 
 
@@ -292,7 +297,7 @@ async def _wait_ready(own: Settings, report: Report) -> None:
                         except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
                             continue
                         said = msgspec.json.decode(answer.data, type=dict[str, Any])
-                        waiting[name] = f"{said.get('state')} {said.get('detail') or ''}".strip()
+                        waiting[name] = _in_words(said)
                         if said.get("state") == "ready":
                             del waiting[name]
                     if waiting and clock() - told_at > _WAIT_TELLS_S:
@@ -301,6 +306,13 @@ async def _wait_ready(own: Settings, report: Report) -> None:
                     await asyncio.sleep(_POLL_S if waiting else 0)
         except (Unavailable, nats.errors.Error, OSError):
             await asyncio.sleep(_POLL_S)
+
+
+def _in_words(said: dict[str, Any]) -> str:
+    """What a service says of itself, and how far it is with long work."""
+    state = str(_STATES.get(said["state"], said["state"]))
+    counted = _COUNTED.search(said.get("detail") or "")
+    return f"{state}, {counted[1]} van {counted[2]}" if counted else state
 
 
 async def _load_demo(own: Settings, demo_report: Callable[[Any], None] | None) -> None:

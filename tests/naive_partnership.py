@@ -99,4 +99,4 @@ def _per_year(cadence: dict[str, Any]) -> float:
     """Of the few cadences that the histories know: a period of 1, 3 or 6 months, or a quota."""
     if cadence["mode"] == "quota":
         return float(cadence["times"] * _PER_YEAR[cadence["per"]])
-    return {"P1M": 11.77, "P3M": 4.06, "P6M": 2.02, "P30D": 12.17, "P2W": 26.07}[cadence["every"]]
+    return {"P1M": 12.0, "P3M": 4.0, "P6M": 2.0, "P30D": 12.17, "P2W": 26.07}[cadence["every"]]

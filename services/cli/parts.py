@@ -176,13 +176,18 @@ _IN_WORDS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "people": lambda people: [f"{p['name']} ({p['function']})" for p in people],
     "changes": "\n".join,
     "frame": lambda years: [f"{y['year']}: {y['cents']} cent" for y in years or ()],
-    "partners": lambda partners: [p["organisation_name"] or p["organisation"] for p in partners],
-    "guarantors": lambda given: [g["organisation_name"] or g["organisation"] for g in given if g["holds"]],
-    "amounts": lambda amounts: [f"{a['organisation_name'] or a['organisation']}: {a['cents']} cent" for a in amounts],
+    "partners": lambda partners: [_organisation(p) for p in partners],
+    "guarantors": lambda given: [_organisation(g) for g in given if g["holds"]],
+    "amounts": lambda amounts: [f"{_organisation(a)}: {a['cents']} cent" for a in amounts],
     "acknowledged_by": lambda sides: [f"{side['by']} {side['on']}" for side in sides],
 }
 
 
+def _organisation(one: Mapping[str, Any]) -> str:
+    return "wij" if one["organisation"] == "us" else one["organisation_name"] or one["organisation"]
+
+
 def brief(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of a document as a table shows it."""
-    return {k: _IN_WORDS[k](v) if k in _IN_WORDS else v for k, v in row.items()}
+    told = {k: _IN_WORDS[k](v) if k in _IN_WORDS else v for k, v in row.items()}
+    return told | {"organisation_name": "wij"} if row.get("organisation") == "us" else told

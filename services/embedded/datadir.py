@@ -24,6 +24,7 @@ from typing import Final
 
 from events.errors import SetupError
 from services.embedded.processes import Known, end
+from services.reasons import why
 
 VERSION: Final = 1
 NEEDED_BYTES: Final = 200 * 1024 * 1024
@@ -149,9 +150,9 @@ def explained(path: Path) -> Generator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise SetupError(f"De schijf van {path} is vol. Maak ruimte vrij en start opnieuw.") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT):
             raise SetupError(
-                f"In {path} kan niet worden geschreven ({os.strerror(error.errno)}). Kies een andere met --data-dir."
+                f"In {path} kan niet worden geschreven ({why(error)}). Kies een andere met --data-dir."
             ) from error
         raise
 

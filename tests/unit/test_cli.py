@@ -240,3 +240,11 @@ def test_no_reason_is_left_out_unsaid(tmp_path: Path) -> None:
     assert result.stderr.count("niet meegegaan: ") == 45
     assert "rijen die niet meegingen" not in result.stderr
     assert "... en nog 5 redenen, voor minder rijen elk. Met --report BESTAND komen ze alle" in result.stderr
+
+
+@pytest.mark.parametrize("where", ["/proc/x", "/dev/null/x"])
+def test_a_data_directory_that_cannot_be_made_says_which_and_what_to_do(where: str) -> None:
+    result = run("up", "--data-dir", where)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+    assert where in result.stderr
+    assert "--data-dir" in result.stderr

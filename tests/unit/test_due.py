@@ -11,7 +11,7 @@ import pytest
 
 from events.recorded import AMSTERDAM
 from projections.due import Line, Meeting, Pause, Qualifying, Quota, Rolling, evaluate, qualifies
-from projections.periods import add_period, period_of
+from projections.periods import add_period, period_of, times_a_year
 from projections.working_calendar import WorkingCalendar
 
 CASES: list[dict[str, Any]] = tomllib.loads(
@@ -92,6 +92,13 @@ def test_a_pause_without_end_lasts_and_moves_due_on_day_by_day() -> None:
 def test_what_is_no_period(text: str) -> None:
     with pytest.raises(ValueError, match="period"):
         add_period(date(2026, 1, 31), text)
+
+
+@pytest.mark.parametrize(
+    ("period", "times"), [("P1M", 12), ("P3M", 4), ("P1Y", 1), ("P1Y6M", 0.67), ("P2W", 26.07), ("P30D", 12.17)]
+)
+def test_how_often_a_period_goes_into_a_year(period: str, times: float) -> None:
+    assert times_a_year(period) == times
 
 
 def test_calendar_periods() -> None:
