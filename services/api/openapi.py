@@ -10,7 +10,26 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from events.envelope import EVENT_LIMIT_BYTES
-from services.api import shapes
+from services.api.shapes.agreements import ProgrammeAnswer, RelationAgreements
+from services.api.shapes.alerts import Alert, Explanation, IncompleteRelation, LayerContact, Loop, OverdueLine
+from services.api.shapes.building_blocks import Problem, Verdict, VerdictProblem
+from services.api.shapes.chains import Pocket, RelationChains
+from services.api.shapes.partnership import Contributors, Opportunity, Promise, RelationPartnership
+from services.api.shapes.plans import PlanConflict, PlanQuestion, RelationPlan
+from services.api.shapes.privacy import AccessRecord, PersonExport
+from services.api.shapes.relations import (
+    Attention,
+    Difference,
+    HistoryEntry,
+    Relation,
+    RelationAttention,
+    RelationMatrix,
+    RelationSummary,
+    ScheduleLine,
+    TimelineEntry,
+)
+from services.api.shapes.running import Session, Status
+from services.api.shapes.satisfaction import RelationSatisfaction, Satisfaction, StaffSatisfaction
 from services.problems import PROBLEM_JSON
 from services.security_headers import API_VERSION
 
@@ -67,47 +86,47 @@ _EDIT_ERRORS: Final[dict[str, str]] = {
 _ETAG_HEADER: Final[Json] = {"description": "strong tag of the answer that stands", "schema": {"type": "string"}}
 _TAGGED: Final = frozenset({"showPlanQuestion", "answerPlanQuestion"})
 # operationId -> the shape of its answer, and whether it is a list.
-_ANSWERS: Final[dict[str, tuple[type[BaseModel], bool]]] = {
-    "listRelations": (shapes.RelationSummary, True),
-    "showRelation": (shapes.Relation, False),
-    "showRelationTimeline": (shapes.TimelineEntry, True),
-    "showRelationHistory": (shapes.HistoryEntry, True),
-    "compareRelation": (shapes.Difference, True),
-    "showRelationMatrix": (shapes.RelationMatrix, False),
-    "showRelationAttention": (shapes.RelationAttention, False),
-    "showRelationPlan": (shapes.Plan, False),
-    "showPlanQuestion": (shapes.PlanQuestion, False),
-    "answerPlanQuestion": (shapes.PlanQuestion, False),
-    "showRelationSatisfaction": (shapes.Satisfaction, True),
-    "showRelationAgreements": (shapes.RelationAgreements, False),
-    "showRelationChain": (shapes.RelationChains, False),
-    "showRelationPartnership": (shapes.RelationPartnership, False),
-    "listRelationOpportunities": (shapes.Opportunity, True),
-    "countContributors": (shapes.Contributors, False),
-    "listStaffSatisfaction": (shapes.StaffSatisfaction, True),
-    "showRelationSchedule": (shapes.ScheduleLine, True),
-    "showTeamTimeline": (shapes.TimelineEntry, True),
-    "listAlerts": (shapes.Alert, True),
-    "showAlert": (shapes.Alert, False),
-    "findVerdict": (shapes.Verdict, False),
-    "showStatus": (shapes.Status, False),
-    "showSession": (shapes.Session, False),
-    "answerQuestion1": (shapes.OverdueLine, True),
-    "answerQuestion3": (shapes.HistoryEntry, True),
-    "answerQuestion2": (shapes.LayerContact, True),
-    "listLoops": (shapes.Loop, True),
-    "showLoop": (shapes.Loop, False),
-    "answerQuestion4": (shapes.IncompleteRelation, True),
-    "answerQuestion5": (shapes.Promise, True),
-    "answerQuestion6": (shapes.Attention, True),
-    "answerQuestion7": (shapes.Satisfaction, True),
-    "answerQuestion8": (shapes.ProgrammeAnswer, True),
-    "answerQuestion9": (shapes.Pocket, True),
-    "answerQuestion10": (shapes.Explanation, False),
-    "listAccesses": (shapes.AccessRecord, True),
-    "listRelationAccesses": (shapes.AccessRecord, True),
-    "listPersonAccesses": (shapes.AccessRecord, True),
-    "exportPerson": (shapes.PersonExport, False),
+ANSWERS: Final[dict[str, tuple[type[BaseModel], bool]]] = {
+    "listRelations": (RelationSummary, True),
+    "showRelation": (Relation, False),
+    "showRelationTimeline": (TimelineEntry, True),
+    "showRelationHistory": (HistoryEntry, True),
+    "compareRelation": (Difference, True),
+    "showRelationMatrix": (RelationMatrix, False),
+    "showRelationAttention": (RelationAttention, False),
+    "showRelationPlan": (RelationPlan, False),
+    "showPlanQuestion": (PlanQuestion, False),
+    "answerPlanQuestion": (PlanQuestion, False),
+    "showRelationSatisfaction": (RelationSatisfaction, False),
+    "showRelationAgreements": (RelationAgreements, False),
+    "showRelationChain": (RelationChains, False),
+    "showRelationPartnership": (RelationPartnership, False),
+    "listRelationOpportunities": (Opportunity, True),
+    "countContributors": (Contributors, False),
+    "listStaffSatisfaction": (StaffSatisfaction, True),
+    "showRelationSchedule": (ScheduleLine, True),
+    "showTeamTimeline": (TimelineEntry, True),
+    "listAlerts": (Alert, True),
+    "showAlert": (Alert, False),
+    "findVerdict": (Verdict, False),
+    "showStatus": (Status, False),
+    "showSession": (Session, False),
+    "answerQuestion1": (OverdueLine, True),
+    "answerQuestion3": (HistoryEntry, True),
+    "answerQuestion2": (LayerContact, True),
+    "listLoops": (Loop, True),
+    "showLoop": (Loop, False),
+    "answerQuestion4": (IncompleteRelation, True),
+    "answerQuestion5": (Promise, True),
+    "answerQuestion6": (Attention, True),
+    "answerQuestion7": (Satisfaction, True),
+    "answerQuestion8": (ProgrammeAnswer, True),
+    "answerQuestion9": (Pocket, True),
+    "answerQuestion10": (Explanation, False),
+    "listAccesses": (AccessRecord, True),
+    "listRelationAccesses": (AccessRecord, True),
+    "listPersonAccesses": (AccessRecord, True),
+    "exportPerson": (PersonExport, False),
 }
 _VERDICT_OPERATIONS: Final = frozenset(
     {"publishEvents", "acknowledgeAlert", "snoozeAlert", "resolveAlert", "followUpLoop", "closeLoop"}
@@ -150,11 +169,9 @@ def build(app: FastAPI) -> Json:
 
 
 def _shape_schemas() -> Json:
-    models = [
-        model for model in vars(shapes).values()
-        if isinstance(model, type) and issubclass(model, shapes.Shape) and model is not shapes.Shape
-    ]  # fmt: skip
-    _, whole = models_json_schema([(m, "serialization") for m in models], ref_template=_REF + "{model}")
+    models = {Problem, PlanConflict, Verdict, VerdictProblem, *(shape for shape, _ in ANSWERS.values())}
+    named = sorted(models, key=lambda model: model.__name__)
+    _, whole = models_json_schema([(m, "serialization") for m in named], ref_template=_REF + "{model}")
     return whole["$defs"]
 
 
@@ -167,13 +184,13 @@ def _complete(operation: Json) -> None:
     publishes = name in _VERDICT_OPERATIONS
     edits = name == "answerPlanQuestion"
     errors = {**_ERRORS, **(_PUBLISH_ERRORS if publishes else _EDIT_ERRORS if edits else {})}
-    shape = shapes.VerdictProblem if name == "publishEvents" else shapes.PlanConflict if edits else shapes.Problem
+    shape = VerdictProblem if name == "publishEvents" else PlanConflict if edits else Problem
     responses: Json = _successes(name)
     for code, text in sorted(errors.items()):
         headers: Json = {"API-Version": _VERSION_HEADER}
         if code in {"429", "503"}:
             headers["Retry-After"] = _RETRY_HEADER
-        schema = _ref(shapes.Problem if code == _HEAD else shape)
+        schema = _ref(Problem if code == _HEAD else shape)
         responses[code] = {"description": text, "headers": headers, "content": {PROBLEM_JSON: {"schema": schema}}}
     operation["responses"] = responses
     if name == "publishEvents":
@@ -187,9 +204,9 @@ def _successes(name: str) -> Json:
         return {"description": text, "headers": {**headers, **(more or {})}, "content": content}
 
     if name in _VERDICT_OPERATIONS:
-        verdict: Json = {"application/json": {"schema": _ref(shapes.Verdict)}}
+        verdict: Json = {"application/json": {"schema": _ref(Verdict)}}
         either: Json = {"application/json": {"schema": {"anyOf": [
-            _ref(shapes.Verdict), {"type": "array", "items": _ref(shapes.Verdict), "maxItems": 1000},
+            _ref(Verdict), {"type": "array", "items": _ref(Verdict), "maxItems": 1000},
         ]}}}  # fmt: skip
         return {
             "200": one("a duplicate, or a batch's verdicts in order", either if name == "publishEvents" else verdict),
@@ -201,7 +218,7 @@ def _successes(name: str) -> Json:
         return {"200": one("server-sent events: `id` is the position, `data` a timeline entry as JSON", entry)}
     if name == "openapi":
         return {"200": one("the document", {"application/json": {"schema": {"type": "object"}}})}
-    shape, is_list = _ANSWERS[name]
+    shape, is_list = ANSWERS[name]
     if not is_list:
         tag = {"ETag": _ETAG_HEADER} if name in _TAGGED else None
         return {"200": one("found", {"application/json": {"schema": _ref(shape)}}, tag)}

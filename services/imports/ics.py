@@ -108,12 +108,14 @@ def _load(path: Path) -> Calendar:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise SetupError(f"{path} is groter dan 20 MB: exporteer een kortere periode.")
-        return Calendar.from_ical(path.read_bytes())
+        found = Calendar.from_ical(path.read_bytes())
     except OSError as error:
         raise SetupError(f"{path} is niet te lezen: {why(error)}.") from None
     except (ValueError, InvalidCalendar):
-        # The parser's own words repeat the file's.
-        raise SetupError(f"{path} is geen geldig agendabestand (.ics).") from None
+        found = None  # the parser's own words repeat the file's
+    if not isinstance(found, Calendar):  # or a component of another name, which it reads just as well
+        raise SetupError(f"{path} is geen geldig agendabestand (.ics).")
+    return found
 
 
 def _outcomes(calendar: Calendar, given: CalendarImport, now: datetime) -> Iterator[Outcome]:

@@ -25,9 +25,9 @@ from events.seen import note_persons, note_relations
 from projections.viewer import Viewer
 from services.access_log.verify import verify
 from services.access_log.writer import Writer
-from services.api import shapes
 from services.api.access_layer import STREAM_EVERY_S, AccessLog
 from services.api.security_log import SecurityLog
+from services.api.shapes.privacy import AccessRecord
 from services.settings import Settings, as_environment
 from tests.conftest import AddDepartment
 from tests.integration.test_api_read import MINE, SOURCE, THEIRS, event, found, story
@@ -206,7 +206,7 @@ async def tells_who_saw_it(book: Book, conn: Connection, token: str) -> None:
     at = await newest(conn)
     path = "/v1/relations/gemeentecode:0518/accesses"
     for one in found(await book.get(path))["items"]:
-        shapes.AccessRecord.model_validate(one)
+        AccessRecord.model_validate(one)
     (look,) = await records(conn, at)
     assert (look["what"]["operation"], look["what"]["relations"]) == ("listRelationAccesses", [MINE])
     newest_look = found(await book.get(path))["items"][0]
@@ -226,6 +226,8 @@ async def tells_who_saw_it(book: Book, conn: Connection, token: str) -> None:
     assert (await last_of(conn))["event"] == "export"
 
     seen = found(await book.get("/v1/persons/person:p-81/accesses?limit=500"))
+    for one in seen["items"]:
+        AccessRecord.model_validate(one, extra="forbid")
     assert {one["operation"] for one in seen["items"]} >= {"showRelationHistory"}
     assert seen["items"] == found(await book.get(f"/v1/persons/{seen['person']}/accesses?limit=500"))["items"][1:]
     assert (await last_of(conn))["what"]["persons"] == [seen["person"]]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.clock import set_clock
-from services.api import shapes
+from services.api.shapes.alerts import IncompleteRelation, Loop
 from services.settings import Settings
 from tests.alert_trial import at
 from tests.conftest import AddDepartment
@@ -64,7 +64,7 @@ async def test_a_low_score_is_followed_up_by_whoever_reads_it(
         await book.publish(_story(), added.http_token)
         loops = await _until(book, "/v1/loops?state=open", lambda items: len(items) == 2)
         named, anonymous = sorted(loops, key=lambda loop: loop["anonymous"])
-        assert {shapes.Loop.model_validate(loop).relation_name for loop in loops} == {"Gemeente Den Haag"}
+        assert {Loop.model_validate(loop).relation_name for loop in loops} == {"Gemeente Den Haag"}
         assert (named["response"], named["respondent"], named["score"]) == ("r-2", "p-1", 3)
         assert (anonymous["response"], anonymous["respondent"], anonymous["score"]) == ("r-1", None, None)
 
@@ -96,7 +96,7 @@ async def test_a_low_score_is_followed_up_by_whoever_reads_it(
         answer = (await book.get("/v1/questions/4")).json()
         assert answer["question"] == 4
         (item,) = answer["items"]
-        lacks = shapes.IncompleteRelation.model_validate(item).lacks
+        lacks = IncompleteRelation.model_validate(item).lacks
         assert [lack.what for lack in lacks] == ["schedule", "board_line", "plan", "knowledge"]
         assert (await book.get("/v1/questions/4?tier=B")).json()["items"] == []
         assert (await book.get("/v1/questions/4?team=jeugd")).json()["items"] == []

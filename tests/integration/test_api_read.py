@@ -16,7 +16,19 @@ import httpx
 from events.clock import system_now
 from events.recorded import local_date
 from projections.registry import PROJECTIONS
-from services.api import shapes
+from services.api.shapes.alerts import Alert, Explanation, LayerContact, OverdueLine
+from services.api.shapes.building_blocks import Problem
+from services.api.shapes.relations import (
+    Attention,
+    HistoryEntry,
+    Relation,
+    RelationAttention,
+    RelationMatrix,
+    RelationSummary,
+    ScheduleLine,
+    TimelineEntry,
+)
+from services.api.shapes.running import Status
 from services.embedded.nats import Nats
 from services.settings import Settings
 from tests.conftest import AddDepartment
@@ -74,7 +86,7 @@ def is_problem(answer: httpx.Response, status: int) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
-    shapes.Problem.model_validate(problem)
+    Problem.model_validate(problem)
     assert problem["status"] == status
     return problem
 
@@ -122,7 +134,7 @@ async def says_what_to_do_in_an_empty_book(book: Book) -> None:
 
 async def shows_relations(book: Book, last: str) -> None:
     seen = found(await book.get("/v1/relations/gemeentecode:0518", **{"If-Position": last}))
-    shapes.Relation.model_validate(seen)
+    Relation.model_validate(seen)
     assert seen["id"] == MINE
     assert seen["contacts_total"] == 2
     assert seen["teams"] == ["wmo"]
@@ -134,7 +146,7 @@ async def shows_relations(book: Book, last: str) -> None:
     everything = await book.get("/v1/relations?limit=1&kind=municipality")
     page = found(everything)
     assert [r["name"] for r in page["items"]] == ["Gemeente Den Haag"]
-    shapes.RelationSummary.model_validate(page["items"][0])
+    RelationSummary.model_validate(page["items"][0])
     link = re.fullmatch(r'<(/v1/relations\?[^>]+)>; rel="next"', everything.headers["link"])
     assert link is not None
     following = found(await book.get(link[1]))
@@ -149,23 +161,23 @@ async def shows_relations(book: Book, last: str) -> None:
     assert known["contacts_total"] == 0
     is_problem(await book.get(f"/v1/relations/{MINE}?knownAt=0"), 404)
 
-    grid = shapes.RelationMatrix.model_validate(found(await book.get(f"/v1/relations/{MINE}/matrix")))
+    grid = RelationMatrix.model_validate(found(await book.get(f"/v1/relations/{MINE}/matrix")))
     assert grid.cells
-    spent = shapes.RelationAttention.model_validate(found(await book.get(f"/v1/relations/{MINE}/attention")))
+    spent = RelationAttention.model_validate(found(await book.get(f"/v1/relations/{MINE}/attention")))
     assert (spent.relation, spent.contacts > 0) == (MINE, True)
     assert found(await book.get(f"/v1/relations/{MINE}/plan"))["answered"] == 0
     assert found(await book.get(f"/v1/relations/{MINE}/satisfaction"))["items"] == []
     lines = found(await book.get(f"/v1/relations/{MINE}/schedule"))["items"]
-    shapes.ScheduleLine.model_validate(lines[0])
+    ScheduleLine.model_validate(lines[0])
     history = found(await book.get(f"/v1/relations/{MINE}/history?asOf=2026-02-28T12:00:00%2B01:00"))["items"]
-    assert [shapes.HistoryEntry.model_validate(h).version for h in history] == [1, 2, 3, 4, 6]
+    assert [HistoryEntry.model_validate(h).version for h in history] == [1, 2, 3, 4, 6]
     assert "verkeerde dag" in json.dumps(history, ensure_ascii=False)
 
 
 async def shows_timelines(book: Book, last: str, viewers: Mapping[str, str]) -> None:
     path = "/v1/teams/wmo/timeline"
     page = found(await book.get(path, **{"If-Position": last}))
-    entries = [shapes.TimelineEntry.model_validate(e) for e in page["items"]]
+    entries = [TimelineEntry.model_validate(e) for e in page["items"]]
     assert [e.occurred_at for e in entries] == sorted((e.occurred_at for e in entries), reverse=True)
     corrected = next(e for e in entries if e.type.endswith("contact.held.v1") and e.position == 8)
     assert corrected.corrected_by == 10
@@ -187,7 +199,7 @@ async def shows_timelines(book: Book, last: str, viewers: Mapping[str, str]) -> 
 async def shows_alerts_and_takes_acts(book: Book, viewers: Mapping[str, str]) -> None:
     alerts = (await until(book, "/v1/alerts?state=open", lambda d: len(d["items"]) == 2))["items"]
     for alert in alerts:
-        shapes.Alert.model_validate(alert)
+        Alert.model_validate(alert)
     mine = next(a for a in alerts if a["relation"] == MINE)
     assert mine["owner"] == "e-12"
     assert mine["working_days_overdue"] > 100
@@ -228,7 +240,7 @@ async def shows_alerts_and_takes_acts(book: Book, viewers: Mapping[str, str]) ->
     await book.get(path, **{"If-Position": slept.json()["sequence"]})
     is_problem(await book.client.post(f"{path}/_snooze", json={"until": str(today + timedelta(days=6))}), 409)
     why = found(await book.get(f"/v1/questions/10?alert={mine['id']}"))
-    assert shapes.Explanation.model_validate(why).alert.id == mine["id"]
+    assert Explanation.model_validate(why).alert.id == mine["id"]
     assert why["alert"]["snoozes"] == 3
     assert why["sources"][0]["department"] in why["alert"]["silent_sources"] or not why["sources"][0]["silent"]
     ended = await book.client.post(f"{path}/_resolve")
@@ -242,7 +254,7 @@ async def shows_alerts_and_takes_acts(book: Book, viewers: Mapping[str, str]) ->
 async def answers_questions(book: Book, token: str) -> None:
     overdue = found(await book.get("/v1/questions/1"))
     assert {one["relation"] for one in overdue["items"]} == {MINE, THEIRS}
-    assert {shapes.OverdueLine.model_validate(one).owner for one in overdue["items"]} == {"e-12", "e-77"}
+    assert {OverdueLine.model_validate(one).owner for one in overdue["items"]} == {"e-12", "e-77"}
     assert found(await book.get("/v1/questions/1?unowned=true"))["items"] == []
     assert found(await book.get("/v1/questions/1?unowned=false"))["items"] == overdue["items"]
     for query, expected in (
@@ -255,7 +267,7 @@ async def answers_questions(book: Book, token: str) -> None:
     ):
         narrowed = found(await book.get(f"/v1/questions/1?{query}"))["items"]
         assert [one["relation"] for one in narrowed] == expected, query
-    layers = [shapes.LayerContact.model_validate(one) for one in found(await book.get("/v1/questions/2"))["items"]]
+    layers = [LayerContact.model_validate(one) for one in found(await book.get("/v1/questions/2"))["items"]]
     assert {(one.relation, one.state, one.contacts_12m > 0) for one in layers} == {
         (MINE, "covered", True), (THEIRS, "gap", False),
     }  # fmt: skip
@@ -270,10 +282,10 @@ async def answers_questions(book: Book, token: str) -> None:
     ]
     assert (gap["relation"], gap["evidence"]) == (THEIRS, [line_set["position"]])
     third = found(await book.get("/v1/questions/3?relation=gemeentecode:0518&knownAt=9"))
-    assert shapes.HistoryEntry.model_validate(third["items"][0]).position == 1
+    assert HistoryEntry.model_validate(third["items"][0]).position == 1
     attention = found(await book.get("/v1/questions/6"))["items"]
     assert attention[0]["contacts"] == 2
-    assert shapes.Attention.model_validate(attention[0]).position > 0
+    assert Attention.model_validate(attention[0]).position > 0
     assert [one["contacts"] for one in found(await book.get("/v1/questions/6?kind=offer"))["items"]] == [0]
     assert found(await book.get("/v1/questions/6?tier=A"))["items"] == []
     assert [one["relations"] for one in found(await book.get("/v1/questions/6?team=wmo"))["items"]] == [1]
@@ -371,7 +383,7 @@ async def turns_down_what_it_does_not_know(book: Book, token: str) -> None:
 
 async def tells_operations_the_truth(book: Book) -> None:
     status = await until(book, "/v1/status", lambda d: d["healthy"] and all(p["lag"] == 0 for p in d["projections"]))
-    shapes.Status.model_validate(status)
+    Status.model_validate(status)
     assert status["log"]["head"] == status["log"]["stream"] > len(story())
     assert status["log"]["rate_1m"] > 0
     assert {p["name"] for p in status["projections"]} == set(PROJECTIONS)

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, STDOUT
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from services.api.openapi import ANSWERS
 from services.cli.main import app
 from services.demo.institution import DEPARTMENTS, TEAMS
 from services.demo.load import demo_events
@@ -111,6 +113,63 @@ async def test_soon_there_is_something_of_everything_to_see(demo: Instance) -> N
             assert demo.process is not None
             assert demo.process.returncode is None, lacking
             await asyncio.sleep(0.5)
+
+
+# What needs somebody else than a viewer; their tests look at the shape.
+ASKED_ELSEWHERE = {"findVerdict", "showPlanQuestion", "answerPlanQuestion", "exportPerson", "listPersonAccesses"}
+OF_A_RELATION = {
+    "showRelation": "", "showRelationMatrix": "/matrix", "showRelationAttention": "/attention",
+    "showRelationPlan": "/plan", "showRelationSatisfaction": "/satisfaction", "showRelationSchedule": "/schedule",
+    "showRelationAgreements": "/agreements", "showRelationChain": "/chain", "showRelationPartnership": "/partnership",
+    "listRelationOpportunities": "/opportunities",
+}  # fmt: skip
+
+
+async def test_the_openapi_document_names_every_member_of_every_answer(demo: Instance) -> None:
+    told: Counter[str] = Counter()
+    async with demo.http() as client:
+
+        async def asked(operation: str, path: str) -> list[Json]:
+            answer = await client.get(path)
+            assert answer.status_code == 200, f"{path}: {answer.text}"
+            shape, is_list = ANSWERS[operation]
+            documents: list[Json] = answer.json()["items"] if is_list else [answer.json()]
+            for document in documents:
+                shape.model_validate(document, extra="forbid")
+            told[operation] += len(documents)
+            return documents
+
+        relations = [r["id"] for r in (await asked("listRelations", "/relations?limit=200"))[:6]]
+        relations += [c["relation"] for p in await asked("answerQuestion9", "/questions/9") for c in p["chains"]]
+        for number in (1, 2, 4, 5, 6, 8):
+            found = await asked(f"answerQuestion{number}", f"/questions/{number}")
+            relations += [one["relation"] for one in found[:4] if "relation" in one]
+        for relation in dict.fromkeys(relations):
+            for operation, part in OF_A_RELATION.items():
+                for when in ("", "?asOf=2026-03-01T00:00:00Z"):
+                    await asked(operation, f"/relations/{relation}{part}{when}")
+            for operation, path in (
+                ("showRelationTimeline", f"/relations/{relation}/timeline"),
+                ("showRelationHistory", f"/relations/{relation}/history"),
+                ("compareRelation", f"/relations/{relation}/difference?asOf=2026-03-01T00:00:00Z"),
+                ("listRelationAccesses", f"/relations/{relation}/accesses"),
+                ("answerQuestion3", f"/questions/3?relation={relation}"),
+                ("answerQuestion7", f"/questions/7?relation={relation}"),
+            ):  # fmt: skip
+                await asked(operation, path)
+        for alert in await asked("listAlerts", "/alerts?state=all"):
+            await asked("showAlert", f"/alerts/{alert['id']}")
+            await asked("answerQuestion10", f"/questions/10?alert={alert['id']}")
+        for loop in await asked("listLoops", "/loops?state=all"):
+            await asked("showLoop", f"/loops/{loop['id']}")
+        for team in TEAMS:
+            await asked("showTeamTimeline", f"/teams/{team.team}/timeline")
+        for operation, path in (
+            ("countContributors", "/contributors"), ("listStaffSatisfaction", "/staff-satisfaction"),
+            ("showStatus", "/status"), ("showSession", "/session"), ("listAccesses", "/accesses"),
+        ):  # fmt: skip
+            await asked(operation, path)
+    assert {operation for operation, count in told.items() if count} == ANSWERS.keys() - ASKED_ELSEWHERE
 
 
 async def test_what_a_newcomer_types_reads_well_in_the_terminal(demo: Instance) -> None:

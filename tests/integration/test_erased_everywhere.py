@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.ledger import read
 from events.privacy import ENC
+from services.api.shapes.privacy import PersonExport
 from services.identity import accounts
 from services.keys import privacy_of
 from services.settings import Settings
@@ -75,6 +76,7 @@ async def test_every_proof_holds_and_every_view_says_so(
             done = json.loads((await command(settings, "person", "erase", "person:p-81", "--yes", "--json"))[0])
             assert (done["clean"], done["ref"]) == (True, ref)
             told = found(await officer.get(f"/v1/persons/{ref}/export"))
+            PersonExport.model_validate(told, extra="forbid")
             assert (told["person"]["erased"], told["person"]["id"]) == (True, None)
             assert not [word for word in PLANTED if word in json.dumps(told, ensure_ascii=False)]
         # A colleague, whose name pages show as the owner of a line.
@@ -117,6 +119,7 @@ async def is_told_to_the_privacy_officer_alone(
 ) -> None:
     path = "/v1/persons/person:p-81/export"
     told = found(await officer.get(path))
+    PersonExport.model_validate(told, extra="forbid")
     assert (told["person"]["id"], told["person"]["erased"]) == ("p-81", False)
     assert {e["type"] for e in told["events"]} == {"counterpart.added", "contact.held"}
     assert "Jansen" in json.dumps(told["events"])

@@ -10,7 +10,10 @@ from typing import Any, Final
 import httpx
 from typer.testing import CliRunner, Result
 
-from services.api import shapes
+from services.api.shapes.agreements import ProgrammeAnswer, RelationAgreements
+from services.api.shapes.alerts import Explanation
+from services.api.shapes.chains import Pocket, RelationChains
+from services.api.shapes.partnership import RelationPartnership
 from services.cli.main import app
 from services.cli.parts import Part
 from services.settings import Settings
@@ -133,16 +136,16 @@ async def shows_one_relation(book: Book, last: Mapping[str, str]) -> None:
     assert (asked["question"], asked["items"]) == (7, satisfied["items"])
 
     agreed = found(await book.get(f"/v1/relations/{HAAG}/agreements", **last))
-    shapes.RelationAgreements.model_validate(agreed)
+    RelationAgreements.model_validate(agreed)
     assert agreed["agreements"][0]["parties"][2] == {"organisation": DSW, "name": "DSW"}
     assert agreed["programmes"][0]["red_without_decision"] is True
 
     chained = found(await book.get(f"/v1/relations/{HAAG}/chain", **last))
-    shapes.RelationChains.model_validate(chained)
+    RelationChains.model_validate(chained)
     assert [p["without_guarantor"] for p in chained["chains"][0]["phases"]] == [False, True]
 
     partner = found(await book.get(f"/v1/relations/{HAAG}/partnership", **last))
-    shapes.RelationPartnership.model_validate(partner)
+    RelationPartnership.model_validate(partner)
     assert (partner["interests"][0]["text"], partner["interests"][0]["acknowledged"]) == ("Minder wachten", True)
 
     (lost,) = found(await book.get(f"/v1/relations/{HAAG}/opportunities", **last))["items"]
@@ -189,7 +192,7 @@ async def answers_programmes(book: Book, last: Mapping[str, str], team: Mapping[
     rest = found(await book.get(f"/v1/questions/8?limit=1&cursor={first['next']}", **last))
     assert (rest["items"][0]["relation"], rest["items"][0]["programme"], rest["next"]) == (OTHER, None, None)
     for item in (*first["items"], *rest["items"]):
-        shapes.ProgrammeAnswer.model_validate(item)
+        ProgrammeAnswer.model_validate(item)
     assert found(await book.get("/v1/questions/8?rag=green", **last))["items"] == []
     assert [i["relation"] for i in found(await book.get("/v1/questions/8", **team))["items"]] == [HAAG]
     soon = found(await book.get("/v1/questions/8?endsBefore=2027-01-01", **last))
@@ -204,7 +207,7 @@ async def answers_pockets(book: Book, last: Mapping[str, str], team: Mapping[str
     assert (dsw["returned_cents"], dsw["shared_cents"], dsw["role"]) == (9_000, 400, "gains")
     assert (us["organisation"], us["invested_cents"], us["shared_cents"], us["role"]) == ("us", 5_000, 600, "invests")
     assert (us["chains"][0]["share_pct"], us["chains"][0]["relation"]) == (60, HAAG)
-    shapes.Pocket.model_validate(us)
+    Pocket.model_validate(us)
     assert len(found(await book.get("/v1/questions/9?organisation=uzovi:7029", **last))["items"]) == 1
     seen = found(await book.get("/v1/questions/9?organisation=us&period=2026-Q1", **team))["items"]
     assert [(i["organisation_name"], i["shared_cents"]) for i in seen] == [(None, 0)]
@@ -265,11 +268,11 @@ async def answers_why(book: Book) -> None:
     """Question 10 of an alert that is no line's: the promise to Den Haag that is late."""
     listed = found(await book.get("/v1/alerts?rule=commitment_late&state=all"))["items"]
     (late,) = [one for one in listed if one["relation"] == HAAG]
-    why = shapes.Explanation.model_validate(found(await book.get(f"/v1/questions/10?alert={late['id']}")))
-    assert (why.rule["name"], why.computation, why.alert.about) == ("commitment_late", None, "commitment:k-1")
+    why = Explanation.model_validate(found(await book.get(f"/v1/questions/10?alert={late['id']}")))
+    assert (why.rule.name, why.computation, why.alert.about) == ("commitment_late", None, "commitment:k-1")
     assert why.explanation[:2] == ["Een toezegging is te laat (k-1).", "Dit moest op 2026-02-01 klaar zijn."]
-    assert [(e["type"], e["department"]) for e in why.evidence] == [("nl.relatieboek.commitment.made.v1", "zorg")]
-    assert [(source["department"], source["silent"]) for source in why.sources] == [("zorg", False)]
+    assert [(e.type, e.department) for e in why.evidence] == [("nl.relatieboek.commitment.made.v1", "zorg")]
+    assert [(source.department, source.silent) for source in why.sources] == [("zorg", False)]
     shown = await printed(book, "question", "10", "--alert", late["id"])
     assert "Dit moest op 2026-02-01 klaar zijn." in shown
 

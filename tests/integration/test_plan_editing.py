@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.api.shapes.plans import PlanConflict, PlanQuestion
 from services.settings import Settings
 from tests.conftest import AddDepartment
 from tests.running_book import Book, running
@@ -63,12 +64,14 @@ async def test_the_second_of_two_editors_gets_the_change_of_the_first(book: Book
     assert (await put(book, "Meer cliënten", "7")).status_code == 400
     first = await put(book, "Meer cliënten", '"0.0"', token=colleague)
     assert first.status_code == 200, first.text
+    PlanQuestion.model_validate(first.json(), extra="forbid")
     assert first.json()["answer"] == "Meer cliënten"
     assert (first.json()["department"], first.json()["actor"]) == ("relatieboek", "viewer:wmo")
 
     second = await put(book, "Minder cliënten", '"0.0"')
     assert second.status_code == 409, second.text
     problem = second.json()
+    PlanConflict.model_validate(problem, extra="forbid")
     assert second.headers["content-type"] == "application/problem+json"
     assert problem["current"]["answer"] == "Meer cliënten"
     assert problem["conflicting"]["actor"] == "viewer:wmo"

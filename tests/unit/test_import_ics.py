@@ -135,7 +135,10 @@ def test_a_series_without_end_is_bounded(tmp_path: Path) -> None:
     assert "korter venster" in outcomes[-1].reason
 
 
-@pytest.mark.parametrize("content", [b"", b"geen agenda", b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n", b"\xff\xfe\x00"])
+@pytest.mark.parametrize("content", [
+    b"", b"geen agenda", b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n", b"\xff\xfe\x00",
+    b"BEGIN:VEVENT\r\nEND:VEVENT\r\n", b"BEGIN:VIETS\r\nEND:VIETS\r\n",
+])  # fmt: skip
 def test_a_file_that_is_no_calendar_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "wrong.ics"
     path.write_bytes(content)
