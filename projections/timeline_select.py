@@ -33,7 +33,8 @@ from projections.kin import ALL
 from projections.layers import LAYERS, layer_bit
 from projections.sight import open_to
 from projections.store import Live
-from projections.team_timeline import BESIDE_KEY, INHERITING
+from projections.team_timeline import INHERITING
+from projections.timeline_tables import BESIDE_KEY
 from projections.viewer import NAMED, Viewer, hidden_bits
 
 # Rows taken of each relation at first. Few relations fill a page alone; those that might are asked again in full.
