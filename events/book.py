@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +19,7 @@ from events.catalog import Submission
 from events.errors import FieldError
 from events.identity import identifier_key, made_uuid, relation_key, subject_key
 from events.recorded import ORGANISATION
+from events.thing_keys import Pseudonym, key_from, keys_from
 
 Value = dict[str, Any]
 
@@ -66,7 +66,6 @@ LINKING: Final = frozenset({"relation.registered", "relation.identifier_linked"}
 
 Decision = Accept | Park | Reject
 Look = Callable[[str], Thing | None]
-Pseudonym = Callable[[str], str]
 
 
 # In the value of a thing: how many events that touched it stand, those that were withdrawn not counted.
@@ -144,79 +143,6 @@ class Rule:
         object.__setattr__(self, "named", named)
 
 
-def key_from(template: str, event: Submission, relation: str, pseudonym: Pseudonym) -> str | None:
-    """Fills a key template; None where it names an optional field that was left out. A field that names a person goes
-    in as a pseudonym: keys are stored in the clear."""
-    return _filler(template)(event.data, relation, pseudonym)
-
-
-def _keys_from(templates: tuple[str, ...], event: Submission, relation: str, pseudonym: Pseudonym) -> list[str]:
-    """The keys of those templates of which every field is given."""
-    data = event.data
-    return [k for fill in _fillers(templates) if (k := fill(data, relation, pseudonym)) is not None]
-
-
-_Fill = Callable[[Mapping[str, Any], str, Pseudonym], str | None]
-
-
-@cache
-def _fillers(templates: tuple[str, ...]) -> tuple[_Fill, ...]:
-    return tuple(map(_filler, templates))
-
-
-@cache
-def _filler(template: str) -> _Fill:
-    """Most templates name the relation and one field, and every event fills a dozen of them: those have a short way."""
-    parts = _parts(template)
-    if parts[1::2] == ("relation",):
-        before, after = parts[0], parts[2]
-        return lambda data, relation, pseudonym: f"{before}{relation}{after}"
-    if len(parts) == 5 and parts[1] == "relation" and parts[3][0] != "#":
-        before, between, name, after = parts[0], parts[2], parts[3], parts[4]
-
-        def short(data: Mapping[str, Any], relation: str, pseudonym: Pseudonym) -> str | None:
-            value = data.get(name)
-            return None if value is None else f"{before}{relation}{between}{value}{after}"
-
-        return short
-
-    def fill(data: Mapping[str, Any], relation: str, pseudonym: Pseudonym) -> str | None:
-        out = parts[0]
-        for at in range(1, len(parts), 2):
-            name = parts[at]
-            if name == "relation":
-                out += relation
-            elif name[0] == "#":
-                out += pseudonym(str(data[name[1:]]))
-            elif name in data:
-                out += str(data[name])
-            else:
-                return None
-            out += parts[at + 1]
-        return out
-
-    return fill
-
-
-def key_of(template: str, data: Mapping[str, Any], relation: str) -> str | None:
-    """As `key_from`, for an event as it is stored; None also where the key names a person, who stands there as a
-    reference."""
-    parts = _parts(template)
-    out = parts[0]
-    for at in range(1, len(parts), 2):
-        name = parts[at]
-        if name != "relation" and name not in data:
-            return None
-        out += (relation if name == "relation" else str(data[name])) + parts[at + 1]
-    return out
-
-
-@cache
-def _parts(template: str) -> tuple[str, ...]:
-    """Text, field, text, field, …, text. Only the templates of the rules come here."""
-    return tuple(template.replace("}", "{").split("{"))
-
-
 def subject_keys(event: Submission, department: str) -> tuple[str, ...]:
     """The keys that say which relation the event is about; none for events about no relation."""
     return () if event.subject == ORGANISATION else (subject_key(event.subject, department),)
@@ -237,7 +163,7 @@ def relation_of(event: Submission, department: str, look: Look) -> str | None:
 
 def keys_of(rule: Rule, event: Submission, department: str, relation: str, pseudonym: Pseudonym) -> list[str]:
     """Every key that `decide` may look at for this event of this relation."""
-    keys = _keys_from(rule.named, event, relation, pseudonym)
+    keys = keys_from(rule.named, event, relation, pseudonym)
     if callable(rule.reads):
         keys.extend(rule.reads(event, relation))
     if relation != ORGANISATION:
@@ -273,7 +199,7 @@ def decide(
             return _unknown_subject(event, department)
 
     if on_arrival and event.expectedversion is not None:
-        for k in _keys_from(rule.touches + rule.guards, event, relation, pseudonym):
+        for k in keys_from(rule.touches + rule.guards, event, relation, pseudonym):
             thing = look(k)
             if thing is not None and thing.version > event.expectedversion:
                 detail = (
@@ -310,7 +236,7 @@ def touched_by(rule: Rule, case: Case, pseudonym: Pseudonym) -> dict[str, Value]
     """What an accepted event leaves behind for the judge of later ones: the things that it changes, with their new
     values. Also for an event as it is stored: rules look at no text and at no person, but by pseudonym."""
     touched: dict[str, Value] = dict(rule.values(case))
-    for k in _keys_from(rule.touches + rule.marks, case.event, case.relation, pseudonym):
+    for k in keys_from(rule.touches + rule.marks, case.event, case.relation, pseudonym):
         touched[k] = {**touched.get(k, {}), COUNT: standing(case.known(k)) + 1}
     return touched
 

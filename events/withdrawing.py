@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from events.book import COUNT, Case, Decision, Need, Reject, Rule, Thing, Value, key_of, standing
+from events.book import COUNT, Case, Decision, Need, Reject, Rule, Thing, Value, standing
 from events.catalog import Submission
 from events.errors import FieldError
+from events.thing_keys import key_of
 
 KIND: Final = "correction.withdrawn"
 _EVENT: Final = "event:{source}|{id}"
