@@ -293,11 +293,22 @@ async def test_the_first_event_of_the_readme_is_sent_in_three_languages(blocks: 
 async def test_the_examples_of_publishing_run_as_written(blocks: Blocks) -> None:
     await blocks.run(*blocks.of((ROOT / "README.md").read_text())[0])  # event.json, which they send
     written = blocks.of((ROOT / "docs" / "publishing.md").read_text())
-    # The one in Node needs a package from npm.
+    # The one in Node needs a package from npm: see below.
     said = [await blocks.run(language, code) for language, code in written if language != "js"]
     assert len(written) - len(said) == 1
     assert [bool(verdicts(s)) for s in said] == [True] * 4
     assert {v for s in said for v in verdicts(s)} <= {"accepted", "duplicate"}
+
+
+@pytest.mark.full
+async def test_the_example_in_node_over_nats_runs_as_written(blocks: Blocks) -> None:
+    await blocks.run(*blocks.of((ROOT / "README.md").read_text())[0])  # event.json, which it sends
+    where = blocks.demo.where.parent
+    for file in ("package.json", "package-lock.json", ".npmrc"):
+        shutil.copy(ROOT / "tests" / "examples" / file, where)
+    await blocks.run("sh", "npm ci")
+    (example,) = [b for b in blocks.of((ROOT / "docs" / "publishing.md").read_text()) if b[0] == "js"]
+    assert verdicts(await blocks.run(*example)) in (["accepted"], ["duplicate"])
 
 
 async def test_the_examples_of_reading_run_as_written(blocks: Blocks) -> None:

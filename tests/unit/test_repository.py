@@ -114,8 +114,9 @@ class TestLock:
         for address in ("://", "--index", "--extra-index", "--find-links", " @ "):
             assert address not in text
 
-    def test_the_lock_of_npm_names_no_address(self) -> None:
-        text = (ROOT / "tests" / "lint" / "package-lock.json").read_text()
+    @pytest.mark.parametrize("of", ["lint", "examples"])
+    def test_the_lock_of_npm_names_no_address(self, of: str) -> None:
+        text = (ROOT / "tests" / of / "package-lock.json").read_text()
         assert "://" not in text
         packages: dict[str, Any] = json.loads(text)["packages"]
         assert all("integrity" in package for name, package in packages.items() if name)
