@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
 
 import jinja2
 from fastapi import Request
 from starlette.responses import Response
 
-from events.errors import RelatieboekError
 from events.recorded import AMSTERDAM
+from projections.viewer import Viewer
 from services.api.signing import session_id
 from services.api.words import Language, words
 from services.identity import sessions
@@ -63,26 +63,41 @@ def _other(request: Request, language: Language) -> str:
     """This page in the other language."""
     query = {key: value for key, value in request.query_params.items() if key != "taal"}
     query |= {} if language == "en" else {"taal": "en"}
-    return request.url.path + (f"?{urlencode(query)}" if query else "")
+    # An address that begins with two slashes would lead to another host.
+    path = quote("/" + request.url.path.lstrip("/"))
+    return path + (f"?{urlencode(query)}" if query else "")
 
 
 def render(request: Request, language: Language, name: str, *, status_code: int = 200, **values: Any) -> Response:
     """A whole HTML document. Only what a template escapes by itself gets in."""
-    t = words(language)
-    try:
-        html = _templates.get_template(name).render(
-            {
-                "t": t,
-                "language": language,
-                "home": home(language),
-                "other": _other(request, language),
-                "error": None,
-                "viewer": None,
-                "csrf": sessions.csrf_of(session_id(request)),
-                **values,
-            }
-        )
-    except jinja2.TemplateError as error:
-        raise RelatieboekError(f"the page {name} could not be made") from error
+    html = _templates.get_template(name).render(
+        {
+            "t": words(language),
+            "language": language,
+            "home": home(language),
+            "other": _other(request, language),
+            "error": None,
+            "viewer": None,
+            "csrf": sessions.csrf_of(session_id(request)),
+            **values,
+        }
+    )
     headers = {"Content-Security-Policy": PAGE_POLICY, "Content-Language": language}
     return Response(html, status_code, headers, "text/html; charset=utf-8")
+
+
+Notice = Literal["gone", "nowhere", "broken"]
+
+
+def notice(request: Request, what: Notice, status_code: int, viewer: Viewer | None) -> Response:
+    """A page that says in two sentences what is not there or went wrong, and leads back."""
+    language = language_of(request)
+    t = words(language)
+    said = {"heading": t[what], "why": t[f"{what}_why"]}
+    return render(request, language, "notice.html", status_code=status_code, viewer=viewer, **said)
+
+
+def wants_a_page(request: Request) -> bool:
+    """Whether somebody asks this with a browser, of an address where pages are."""
+    asks = request.method in {"GET", "HEAD"} and "text/html" in request.headers.get("accept", "")
+    return asks and not request.url.path.startswith(("/v1/", "/static/"))

@@ -29,7 +29,7 @@ from projections.viewer import Viewer
 from services.access import Publisher
 from services.api.asking import HasParts
 from services.api.glance import glance
-from services.api.html import home, language_of, render
+from services.api.html import home, language_of, notice, render
 from services.api.parts import Parts
 from services.api.permits import permitted
 from services.api.reading import read_body
@@ -80,7 +80,7 @@ async def page_of(request: Request, parts: Parts, template: str, gather: Gather)
                 return sign_in_form(request, parts, language)
             shown = await gather(viewer, language)
     except (NotFound, Invalid):
-        return render(request, language, "gone.html", status_code=404, viewer=viewer)
+        return notice(request, "gone", 404, viewer)
     except _OUT:
         return _out_page(request, language)
     return render(request, language, template, viewer=viewer, **shown)
@@ -182,6 +182,7 @@ async def _gather(parts: Parts, viewer: Viewer, language: Language, team: str | 
         "reads": timelines is not None,
         "more_overdue": overdue.next is not None,
         "teams": teams,
+        "everything": timelines is not None and timelines.everything,
         "team": chosen,
         "status": await status(parts.engine, parts.bus),
         "now": now,

@@ -39,6 +39,7 @@ from services.api.access_layer import AccessLog
 from services.api.answering import json_response, problem_response
 from services.api.asking import NoKeys
 from services.api.edge import Edge
+from services.api.html import notice, wants_a_page
 from services.api.parts import Parts
 from services.api.security_log import SecurityLog
 from services.problems import Refused, answer_to, refuse
@@ -112,7 +113,10 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if isinstance(error, Invalid) and request.method == "GET":
         # A query found it, so its pointers are into the query string.
         error = Refused("request", [FieldError(f"/query{e.pointer}", e.detail) for e in error.errors])
-    return problem_response(answer_to(error))
+    answer = answer_to(error)
+    if answer.status == 500 and wants_a_page(request):
+        return notice(request, "broken", 500, None)
+    return problem_response(answer)
 
 
 async def _on_bad_request(request: Request, error: Exception) -> Response:
@@ -134,6 +138,8 @@ async def _on_http(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     match status:
         case 404:
+            if wants_a_page(request):
+                return notice(request, "nowhere", 404, None)
             refused = refuse("not_found", "/path", "There is nothing at this address.")
         case 405:
             allowed = headers.get("Allow", headers.get("allow", ""))

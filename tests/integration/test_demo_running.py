@@ -193,6 +193,22 @@ async def test_what_a_newcomer_types_reads_well_in_the_terminal(demo: Instance) 
         assert not re.search(r"\bNone\b|\bpending\b|Gebeurtenis: ", text), f"{words}: {text}"
 
 
+async def test_the_page_reads_well_for_every_role(demo: Instance) -> None:
+    held = read(demo.where / "credentials.json")
+    assert held is not None
+    for name, password in held.http.accounts.items():
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{demo.port}", timeout=60) as browser:
+            assert (await browser.post("/", data={"name": name, "password": password})).status_code == 303
+            pages = [await browser.get("/"), await browser.get("/?taal=en")]
+            links = sorted(set(re.findall(r"/relations/[0-9a-f-]{36}", pages[0].text)))
+            pages += [await browser.get(link) for link in links[:3]]
+        for page in pages:
+            assert page.status_code == 200, f"{name}: {page.url}"
+            words = re.sub(r"<[^>]*>", " ", page.text)
+            odd = re.findall(r"\b(?:None|NONE|null|NaN)\b|enc~|ref~|nog geen gebeurtenissen|no events yet|[{}]", words)
+            assert not odd, f"{name}: {page.url}: {odd}"
+
+
 @pytest.mark.full
 async def test_kill_9_of_everything_on_a_filled_book_loses_nothing(demo: Instance, tmp_path: Path) -> None:
     await demo.run("department", "add", "crm", "--source", SOURCE, "--types", "*", "--json")
