@@ -16,7 +16,16 @@ from typing import Any, Final
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from events.errors import Diverged, FieldError, Invalid, NotFound, NotYetThere, RelatieboekError, Unavailable
+from events.errors import (
+    Diverged,
+    FieldError,
+    Invalid,
+    KeyMissing,
+    NotFound,
+    NotYetThere,
+    RelatieboekError,
+    Unavailable,
+)
 from events.verdict import PROBLEMS
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -114,6 +123,9 @@ def answer_to(error: BaseException) -> Answer:
             return _unavailable(error.what, error.retry_after_s)
         case Diverged():
             return _unavailable("Stream and ledger disagree; someone of operations has to look.", 60)
+        case KeyMissing():
+            detail = "A key is missing although nobody erased it; someone of operations has to look."
+            return Answer(500, describe("internal", [FieldError("", detail)]))
         case RelatieboekError() | PoolTimeout() | InterfaceError() | OperationalError() | OSError() | TimeoutError():
             return _unavailable("An engine is out; try again.", 2)
         case DBAPIError() if error.connection_invalidated or _is_out(error.orig):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from events.errors import FieldError, Invalid, RelatieboekError
+from events.errors import FieldError, Invalid, KeyMissing, RelatieboekError
 from services import asyncapi
 from services.api import (
     accesses,
@@ -44,6 +45,8 @@ from services.api.parts import Parts
 from services.api.security_log import SecurityLog
 from services.problems import Refused, answer_to, refuse
 from services.security_headers import API_VERSION
+
+_log = structlog.get_logger(__name__)
 
 STATIC: Final = Path(__file__).parent / "static"
 _OPEN: Final = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
@@ -113,6 +116,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if isinstance(error, Invalid) and request.method == "GET":
         # A query found it, so its pointers are into the query string.
         error = Refused("request", [FieldError(f"/query{e.pointer}", e.detail) for e in error.errors])
+    if isinstance(error, KeyMissing):  # what of, says the log alone
+        _log.error("http.key_missing", what=error.what)
     answer = answer_to(error)
     if answer.status == 500 and wants_a_page(request):
         return notice(request, "broken", 500, None)
