@@ -6,8 +6,11 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/relatieboek
 WORKDIR /src
 # Dependencies first: this layer changes only with the lock.
-COPY requirements.lock ./
+COPY requirements.lock requirements-pkcs11.lock ./
 RUN /opt/relatieboek/bin/pip install --require-hashes -r requirements.lock
+# --build-arg PKCS11=1: what a token of a hardware module or KMS is spoken to with; its library is the vendor's.
+ARG PKCS11=
+RUN test -z "$PKCS11" || /opt/relatieboek/bin/pip install --require-hashes -r requirements-pkcs11.lock
 COPY pyproject.toml ./
 COPY events events
 COPY projections projections

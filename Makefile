@@ -68,11 +68,13 @@ bench: install-dev ## how fast, with the peers beside it; writes var/bench.json
 
 # No index address in the lock: it holds for PyPI and for any mirror of it (uv's own default is PyPI).
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-header --no-config --extra build --extra otlp
+	--no-header --no-config
 
 lock: install-dev ## newest versions that pyproject.toml allows, with hashes
-	@$(COMPILE) --upgrade -o requirements.lock pyproject.toml
-	@$(COMPILE) --upgrade --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	@$(COMPILE) --upgrade --extra build --extra otlp -o requirements.lock pyproject.toml
+	@$(COMPILE) --upgrade --extra build --extra otlp --extra pkcs11 --extra dev -c requirements.lock \
+		-o requirements-dev.lock pyproject.toml
+	@echo python-pkcs11 | $(COMPILE) --upgrade -c requirements-dev.lock -o requirements-pkcs11.lock -
 
 clean: ## removes the virtual environment and caches, never ./var
 	@rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis

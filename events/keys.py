@@ -2,8 +2,8 @@
 
 In the ledger's tables a key stands only as `0x01 ‖ id of the key-encryption key (8 ASCII bytes) ‖ sealed`. Whoever has
 the database, or a dump of it, has ciphertext and locked keys. `KeyWrapper` is the port; `RingWrapper` keeps the
-key-encryption keys in this process, any other keeper (a KMS) stands behind the same two calls, each for many keys.
-What a key belongs to is bound in, so that one row's key cannot be put into another row.
+key-encryption keys in this process, any other keeper (`services.pkcs11`) stands behind the same calls, each
+for many keys. What a key belongs to is bound in, so that one row's key cannot be put into another row.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Named = tuple[bytes, bytes]
 KEPT: Final = b"kept"  # what parked and rejected events are sealed under
 _FORM: Final = 1
 _ID_BYTES: Final = 8
-_HEAD_BYTES: Final = 1 + _ID_BYTES
-_NONCE_BYTES: Final = 12
+HEAD_BYTES: Final = 1 + _ID_BYTES
+NONCE_BYTES: Final = 12
 _RANDOM_AT_ONCE: Final = 16_384
 _RING: Final = re.compile(r"[0-9a-f]{8}:[0-9a-f]{64}(?:,[0-9a-f]{8}:[0-9a-f]{64})*")
 
@@ -34,7 +34,7 @@ _RING: Final = re.compile(r"[0-9a-f]{8}:[0-9a-f]{64}(?:,[0-9a-f]{8}:[0-9a-f]{64}
 class _Random:
     """The system's random bytes, fetched for many events at once: a call of `os.urandom` costs as much as a seal.
 
-    Every byte is given out once. A forked process would give out the same: our services do not fork.
+    Every byte is given out once, in one thread. A forked process would give out the same: our services do not fork.
     """
 
     def __init__(self) -> None:
@@ -71,14 +71,13 @@ def key_id_of(wrapped: bytes) -> str | None:
     """The id of the key-encryption key that wrapped it, or None where it is not wrapped (before they were)."""
     if len(wrapped) in (32, 64) or wrapped[:1] != bytes([_FORM]):
         return None
-    return wrapped[1:_HEAD_BYTES].decode("ascii", "replace")
+    return wrapped[1:HEAD_BYTES].decode("ascii", "replace")
 
 
 class KeyWrapper(Protocol):
     """Locks and opens keys, many in one call. Answers in the order of the question."""
 
-    @property
-    def primary(self) -> str:
+    async def primary(self) -> str:
         """The id of the key-encryption key that wraps what is new: 8 characters."""
         ...
 
@@ -138,8 +137,10 @@ class RingWrapper:
         self._read = read
         self._ciphers: dict[str, AESGCM] = {}
 
-    @property
-    def primary(self) -> str:
+    def has(self, key_id: str) -> bool:
+        return key_id in self._read().keys
+
+    async def primary(self) -> str:
         return self._read().primary
 
     async def wrap(self, keys: Sequence[Named]) -> list[bytes]:
@@ -148,7 +149,7 @@ class RingWrapper:
         encrypt = self._cipher(ring, ring.primary).encrypt
         wrapped: list[bytes] = []
         for name, key in keys:
-            nonce = random_bytes(_NONCE_BYTES)
+            nonce = random_bytes(NONCE_BYTES)
             wrapped.append(head + nonce + encrypt(nonce, key, name))
         return wrapped
 
@@ -160,8 +161,8 @@ class RingWrapper:
             key_id = key_id_of(wrapped)
             if key_id is None:
                 raise KeyMissing(f"the wrapping of {name.decode()}: intake wraps such keys when it starts")
-            nonce = wrapped[_HEAD_BYTES : _HEAD_BYTES + _NONCE_BYTES]
-            opened.append(self._cipher(ring, key_id).decrypt(nonce, wrapped[_HEAD_BYTES + _NONCE_BYTES :], name))
+            nonce = wrapped[HEAD_BYTES : HEAD_BYTES + NONCE_BYTES]
+            opened.append(self._cipher(ring, key_id).decrypt(nonce, wrapped[HEAD_BYTES + NONCE_BYTES :], name))
         return opened
 
     def _cipher(self, ring: Ring, key_id: str) -> AESGCM:
@@ -171,3 +172,23 @@ class RingWrapper:
         if cipher is None:
             cipher = self._ciphers[key_id] = AESGCM(ring.keys[key_id])
         return cipher
+
+
+class Moving:
+    """`KeyWrapper` of a book that moves: `new` wraps, and what has an id of the ring opens with the ring, all else with
+    the other keeper. `new` is one of these two."""
+
+    def __init__(self, new: KeyWrapper, ring: RingWrapper, other: KeyWrapper) -> None:
+        self._new, self._ring, self._other = new, ring, other
+
+    async def primary(self) -> str:
+        return await self._new.primary()
+
+    async def wrap(self, keys: Sequence[Named]) -> list[bytes]:
+        return await self._new.wrap(keys)
+
+    async def unwrap(self, keys: Sequence[Named]) -> list[bytes]:
+        in_ring = [self._ring.has(key_id_of(wrapped) or "") for _, wrapped in keys]
+        by_ring = iter(await self._ring.unwrap([k for k, here in zip(keys, in_ring, strict=True) if here]))
+        others = iter(await self._other.unwrap([k for k, here in zip(keys, in_ring, strict=True) if not here]))
+        return [next(by_ring if here else others) for here in in_ring]

@@ -57,17 +57,19 @@ async def wrapped_by(conn: Connection) -> Counter[str]:
 async def rewrap(conn: Connection, keys: KeyWrapper, progress: Progress = lambda done: None) -> int:
     """Returns how many keys it wrapped anew; what the primary wraps already is left as it is. Idempotent.
 
-    `progress` hears how many so far. Raises KeyMissing when the key-encryption key of some key is not there.
+    `progress` hears how many so far. Raises KeyMissing when the key-encryption key of some key is not
+    there, Unavailable when the keeper is out: what was done is done.
     """
     done = 0
     for place in PLACES:
         at = place.first
         while True:
+            primary = await keys.primary()
             rows = await conn.fetch(
                 f"SELECT {place.id} AS id, key FROM ledger.{place.table} WHERE {place.id} > $1 AND key IS NOT NULL "
                 f"AND NOT (octet_length(key) NOT IN (32, 64) AND substring(key FROM 1 FOR 9) = $2) "
                 f"ORDER BY {place.id} LIMIT $3",
-                at, head_of(keys.primary), AT_ONCE,
+                at, head_of(primary), AT_ONCE,
             )  # fmt: skip
             if not rows:
                 break

@@ -1,5 +1,6 @@
 """Where the key-encryption keys come from: a file, a command (of a KMS), the environment, or the credentials that `up`
-keeps; the first of these that the settings name.
+keeps; the first of these that the settings name. Or a token behind PKCS#11 that keeps its keys to itself, which then
+wraps, while the ring, if there is one, only opens.
 
 A file is read again when it changed, so that `relatieboek keys rotate` reaches running services without a restart. A
 command is run once, when a process starts.
@@ -21,14 +22,16 @@ from typing import Final
 import msgspec
 
 from events.errors import SetupError
-from events.keys import KeyWrapper, Ring, RingWrapper
+from events.keys import KeyWrapper, Moving, Ring, RingWrapper
 from events.privacy import Privacy
+from services.pkcs11 import TokenWrapper
 from services.settings import Settings, others_environment
 
 _NO_RING = (
     "De sleutelring ontbreekt: zet RELATIEBOEK_KEY_RING, RELATIEBOEK_KEY_RING_FILE of RELATIEBOEK_KEY_RING_COMMAND, "
     "voor alle diensten dezelfde. Zonder die ring is niets van wat versleuteld is te lezen."
 )
+_NO_PIN: Final = "Het bestand met de pincode (RELATIEBOEK_PKCS11_PIN_FILE) is niet te lezen."
 _COMMAND_WITHIN_S: Final = 15.0
 _MOST_BYTES: Final = 65_536  # some 800 keys
 
@@ -54,7 +57,51 @@ class RingFile:
 
 
 def key_wrapper(settings: Settings) -> KeyWrapper:
-    """What wraps and opens keys under these settings. Raises SetupError when they say nothing of a ring."""
+    """What wraps and opens keys under these settings. Raises SetupError when they name neither ring nor token."""
+    token = token_of(settings)
+    if token is None:
+        return _ring_wrapper(settings)
+    if not has_ring(settings):
+        return token
+    ring = _ring_wrapper(settings)
+    return Moving(ring if settings.pkcs11_opens_only else token, ring, token)
+
+
+def token_of(settings: Settings) -> TokenWrapper | None:
+    """The token that the settings name. Does not look whether it is there."""
+    if settings.pkcs11_module is None:
+        return None
+
+    def pin() -> str:
+        if settings.pkcs11_pin_file is None:
+            assert settings.pkcs11_pin is not None, "the settings have seen to it"
+            return settings.pkcs11_pin.get_secret_value()
+        try:
+            return settings.pkcs11_pin_file.read_text().strip()
+        except OSError as error:
+            raise SetupError(_NO_PIN) from error
+
+    return TokenWrapper(str(settings.pkcs11_module), settings.pkcs11_token, pin, within_s=settings.pkcs11_within_s)
+
+
+def has_ring(settings: Settings) -> bool:
+    """Whether there is a ring, beside a token or alone."""
+    if settings.key_ring_file is not None or settings.key_ring_command or settings.key_ring is not None:
+        return True
+    try:
+        return bool(_in_credentials(settings.credentials_path.read_bytes()))
+    except FileNotFoundError:
+        return False
+
+
+async def first_key(settings: Settings) -> None:
+    """Makes the first key in a token that is to wrap and has none yet."""
+    token = token_of(settings)
+    if token is not None and not settings.pkcs11_opens_only and not await token.ids():
+        await token.add_key()
+
+
+def _ring_wrapper(settings: Settings) -> RingWrapper:
     if settings.key_ring_file is not None:
         source: Callable[[], Ring] = RingFile(settings.key_ring_file, bytes.decode)
         source()
@@ -129,13 +176,18 @@ def _told(what: str) -> str:
     return f"RELATIEBOEK_KEY_RING_COMMAND {what}. Voer de opdracht zelf uit om te zien waarom; zij moet de ring tonen."
 
 
-def _of_credentials(content: bytes) -> str:
+def _in_credentials(content: bytes) -> str | None:
     """The ring in `credentials.json` of an embedded instance."""
     try:
         ring = msgspec.json.decode(content)["internal"]["key_ring"]
     except (msgspec.DecodeError, KeyError, TypeError):
-        ring = None
-    if not isinstance(ring, str):
+        return None
+    return ring if isinstance(ring, str) else None
+
+
+def _of_credentials(content: bytes) -> str:
+    ring = _in_credentials(content)
+    if ring is None:
         raise SetupError(_NO_RING)
     return ring
 

@@ -30,7 +30,7 @@ from services.embedded.credentials import Credentials, complete, internal_of
 from services.embedded.datadir import DataDir, explained, held, holder, sync_directory, write_atomically
 from services.embedded.postgres import Postgres
 from services.erasures import add_erasures, read_erasures
-from services.keys import ring_of
+from services.keys import ring_of, token_of
 from services.migrate import migrate, upgrade
 from services.notary.signing import read_notes
 from services.settings import Settings
@@ -92,8 +92,8 @@ async def restore(
         signed = _signed(source, manifest, settings, None)
         url = settings.owner_database_url or settings.database_url
         await _fill(
-            url, source, manifest, signed, progress, replace=force, new_stream=False, ring=ring_of(settings),
-            erasures=settings.erasures_path,
+            url, source, manifest, signed, progress, replace=force, new_stream=False,
+            keys=await _opening(settings, ring_of(settings)), erasures=settings.erasures_path,
         )  # fmt: skip
         await migrate(url, settings.service_password.get_secret_value() if settings.service_password else None)
         return Restored(manifest, len(signed), None)
@@ -123,8 +123,8 @@ async def _into_directory(
             new_stream = not where.nats.exists() and not settings.nats_url
             ring = ring_of(settings) or (Ring.read(internal.key_ring) if internal.key_ring else None)
             await _fill(
-                postgres.url(), source, manifest, signed, progress, replace=False, new_stream=new_stream, ring=ring,
-                erasures=settings.erasures_path,
+                postgres.url(), source, manifest, signed, progress, replace=False, new_stream=new_stream,
+                keys=await _opening(settings, ring), erasures=settings.erasures_path,
             )  # fmt: skip
             await migrate(postgres.url(), internal.service_password)
         if manifest.checkpoints is not None and not settings.checkpoints_path.exists():
@@ -193,7 +193,7 @@ def _signed(source: Path, manifest: Manifest, settings: Settings, notary_key: by
 
 async def _fill(
     owner_url: str, source: Path, manifest: Manifest, signed: list[Checkpoint], progress: Progress, *, replace: bool,
-    new_stream: bool, ring: Ring | None, erasures: Path,
+    new_stream: bool, keys: set[str] | None, erasures: Path,
 ) -> None:  # fmt: skip
     """Everything in one transaction: the tables of the backup's version, its rows, and the check of the whole book; at
     the end of it the list of who was erased, so that no book of then is there without it."""
@@ -209,7 +209,7 @@ async def _fill(
                 await raw.execute("SELECT setval($1::regclass, $2)", name, last)
             if new_stream:  # it is made of the ledger when intake starts
                 await raw.execute("UPDATE ledger.head SET stream_created = NULL")
-            await _check_ring(raw, ring)
+            await _check_keys(raw, keys)
             await _check(raw, manifest, signed, lambda done, total: progress("controle", done, total))
             if manifest.erasures is not None:
                 with explained(erasures.parent):
@@ -248,15 +248,23 @@ async def _copy_in(raw: Connection, source: Path, manifest: Manifest, progress: 
         done += table.file.bytes
 
 
-async def _check_ring(raw: Connection, ring: Ring | None) -> None:
-    """Every key in the backup can be opened. Without a ring at hand intake says so when it starts."""
-    if ring is None:
+async def _opening(settings: Settings, ring: Ring | None) -> set[str] | None:
+    """The ids of the keys that open; None with neither ring nor token at hand."""
+    token = token_of(settings)
+    if ring is None and token is None:
+        return None
+    return {*(ring.keys if ring else ()), *(await token.ids() if token else ())}
+
+
+async def _check_keys(raw: Connection, keys: set[str] | None) -> None:
+    """Every key in the backup can be opened. Without a keeper at hand intake says so when it starts."""
+    if keys is None:
         return
-    missing = (await wrapped_by(raw)).keys() - ring.keys.keys() - {UNWRAPPED}
+    missing = (await wrapped_by(raw)).keys() - keys - {UNWRAPPED}
     if missing:
         raise SetupError(
             f"De sleutelring mist {', '.join(sorted(missing))}, waarmee deze reservekopie is versleuteld. "
-            "Geef met --keys het sleutelbestand van toen."
+            "Geef met --keys het sleutelbestand van toen, of zet in het token terug wat er toen in stond."
         )
 
 

@@ -94,6 +94,12 @@ class Settings(BaseSettings):
     key_ring: SecretStr | None = None  # id:key,id:key, the newest first: key-encryption keys, 32 bytes in hex each
     key_ring_file: Path | None = None  # the same in a file, which is read again when it changes
     key_ring_command: str = Field(default="", repr=False)  # a command that prints it, as that of a KMS; no shell
+    pkcs11_module: Path | None = None  # the library of a token that wraps keys itself; a ring then only opens
+    pkcs11_token: str = ""  # the token's label
+    pkcs11_pin: SecretStr | None = None  # of its user
+    pkcs11_pin_file: Path | None = None  # the same in a file; goes before pkcs11_pin
+    pkcs11_opens_only: bool = False  # the other way round: the ring wraps, the token only opens
+    pkcs11_within_s: float = Field(default=10.0, gt=0, le=60)  # a hundred keys; then the token counts as out
     service_password: SecretStr | None = None  # of role relatieboek_service, when migrations create it
 
     # The notary, for that service only.
@@ -228,6 +234,12 @@ class Settings(BaseSettings):
     def _pair(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("RELATIEBOEK_TLS_CERT and RELATIEBOEK_TLS_KEY go together")
+        return self
+
+    @model_validator(mode="after")
+    def _token(self) -> Self:
+        if self.pkcs11_module and not (self.pkcs11_token and (self.pkcs11_pin or self.pkcs11_pin_file)):
+            raise ValueError("RELATIEBOEK_PKCS11_MODULE needs RELATIEBOEK_PKCS11_TOKEN, and _PIN or _PIN_FILE")
         return self
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events.errors import NotYetThere, SetupError
+from events.errors import SetupError, Unavailable
 from events.privacy import Privacy
 from projections.alert_line import RULE as CONTACT_OVERDUE
 from projections.rule_names import alert_name
@@ -118,7 +118,7 @@ class Mailer:
         except _NothingToTell:
             await conn.execute(here.values(state="failed", error="nothing to tell"))
             return False
-        except (aiosmtplib.SMTPException, OSError, TimeoutError, NotYetThere) as failed:
+        except (aiosmtplib.SMTPException, OSError, TimeoutError, Unavailable) as failed:
             error = type(failed).__name__
         if error is None:
             await conn.execute(here.values(state="sent", sent_at=func.now(), error=None))

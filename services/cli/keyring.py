@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
 import typer
 
-from events.keys import Ring
 from events.postgres import Connection, connect
 from events.rewrapping import rewrap, wrapped_by
 from services.cli.console import note, print_json, print_table
@@ -40,8 +40,11 @@ def _with_ledger(settings: Settings, work: Callable[[Connection], Awaitable[Any]
 def list_keys(json: Json = False, data_dir: DataDir = None) -> None:
     """Toon welke sleutels er zijn, en hoeveel sleutels van het boek elk afsluit."""
     settings = find(data_dir).complete()
-    primary = key_wrapper(settings).primary
-    counts = _with_ledger(settings, wrapped_by)
+
+    async def look(conn: Connection) -> tuple[str, Counter[str]]:
+        return await key_wrapper(settings).primary(), await wrapped_by(conn)
+
+    primary, counts = _with_ledger(settings, look)
     items = [{"id": i, "primary": i == primary, "wraps": counts[i]} for i in sorted({primary, *counts})]
     if json:
         print_json({"items": items, "next": None})
@@ -53,8 +56,8 @@ def list_keys(json: Json = False, data_dir: DataDir = None) -> None:
 def rotate(data_dir: DataDir = None) -> None:
     """Maak een nieuwe sleutel en sluit alles daarmee af. Kan terwijl alles draait."""
     settings = find(data_dir).complete()
-    ring: Ring = _with_ledger(settings, lambda conn: add_key(conn, settings))
-    note(f"Nieuwe sleutel {ring.primary}. Maak een kopie van de ring voordat u een oude laat vervallen.")
+    added: str = _with_ledger(settings, lambda conn: add_key(conn, settings))
+    note(f"Nieuwe sleutel {added}. Maak een kopie van de ring, of van het token, voordat u een oude laat vervallen.")
     _rewrap(settings)
 
 
@@ -71,16 +74,19 @@ def drop(
     """Laat een oude sleutel vervallen. Kopieën van de database van daarvoor zijn dan niet meer te lezen."""
     settings = find(data_dir).complete()
     _with_ledger(settings, lambda conn: drop_key(conn, settings, key_id))
-    note(f"Sleutel {key_id} is uit de ring.")
+    note(f"Sleutel {key_id} is vervallen.")
 
 
 def _rewrap(settings: Settings) -> None:
     wrapper = key_wrapper(settings)
     with progress_bar() as bar:
-        task = bar.add_task("Afsluiten", total=None, more=wrapper.primary)
+        task = bar.add_task("Afsluiten", total=None, more="")
 
         def tell(done: int) -> None:
             bar.update(task, completed=done)
 
-        done = _with_ledger(settings, lambda conn: rewrap(conn, wrapper, tell))
-    note(f"{done} sleutels opnieuw afgesloten met {wrapper.primary}.")
+        async def work(conn: Connection) -> tuple[int, str]:
+            return await rewrap(conn, wrapper, tell), await wrapper.primary()
+
+        done, primary = _with_ledger(settings, work)
+    note(f"{done} sleutels opnieuw afgesloten met {primary}.")

@@ -17,7 +17,7 @@ from nats.js.errors import Error as JetStreamError
 from events.append import Ledger
 from events.clock import set_clock
 from events.errors import Diverged, KeyMissing, SetupError, Unavailable
-from events.keys import of_event
+from events.keys import KEPT, of_event
 from events.postgres import OUTAGES, connect
 from events.privacy import Privacy
 from events.refill import refill
@@ -29,7 +29,7 @@ from services.intake.desk import Desk
 from services.intake.doors import Inboxes, Waiting, open_submit, send_outbox
 from services.intake.erasing import Eraser
 from services.intake.keeping import keep
-from services.keys import privacy_of
+from services.keys import first_key, privacy_of
 from services.settings import Settings
 from services.tls import nats_options
 from services.wiring import Context, Register, Setup, run_service
@@ -56,11 +56,24 @@ def _collect_rarely() -> None:
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
 
 
-async def _open_keys(settings: Settings, privacy: Privacy) -> None:
-    """Wraps keys of before there were key-encryption keys, and looks whether the ring opens what the book has.
+async def _open_keys(context: Context, privacy: Privacy) -> None:
+    """Does as below, once the keeper of the keys is there."""
+    while True:
+        try:
+            return await _look_at_keys(context.settings, privacy)
+        except Unavailable as error:
+            context.state.set("paused", error.what)
+            log.warning("not open yet", reason=error.what)
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+async def _look_at_keys(settings: Settings, privacy: Privacy) -> None:
+    """Wraps keys of before there were key-encryption keys, and looks whether the keeper opens what the book has.
 
     Raises SetupError when it does not: a book that goes on with another ring would hold texts that nobody can read.
     """
+    await first_key(settings)
+    await privacy.keys.wrap([(KEPT, bytes(64))])  # a keeper that cannot is found here, and not at the first event
     conn = await connect(settings.database_url)
     try:
         by = await wrapped_by(conn)
@@ -73,8 +86,8 @@ async def _open_keys(settings: Settings, privacy: Privacy) -> None:
             await privacy.keys.unwrap([(of_event(newest["position"]), newest["key"])])
     except (KeyMissing, InvalidTag) as error:
         raise SetupError(
-            "De sleutelring past niet bij dit boek. Zet de ring terug waarmee het boek is geschreven "
-            "(credentials.json, of RELATIEBOEK_KEY_RING)."
+            "De sleutelring of het token past niet bij dit boek. Zet terug waarmee het boek is geschreven "
+            "(credentials.json, RELATIEBOEK_KEY_RING, of wat in het token stond)."
         ) from error
     finally:
         await conn.close()
@@ -100,7 +113,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
             async with context.engine.begin() as conn:
                 await set_clock(conn, settings.clock)
         privacy = privacy_of(settings)
-        await _open_keys(settings, privacy)
+        await _open_keys(context, privacy)
         ledger = Ledger(settings.database_url, privacy)
         relay = Relay(settings.database_url, Stream(relay_nc, replicas=settings.replicas))
         departments = Departments(context.engine)

@@ -155,9 +155,9 @@ class Desk:
             works = self._take()
             try:
                 done = await self._ledger.append([a for w in works for a in w.arrivals])
-            except _OUT as error:
+            except (Unavailable, *_OUT) as error:
                 log.warning("append failed", exc_info=error)
-                await self._engine_out(works, "PostgreSQL is out")
+                await self._engine_out(works, error.what if isinstance(error, Unavailable) else "PostgreSQL is out")
                 more_ready = True
                 continue
             except Exception as error:  # noqa: BLE001 one event that the ledger cannot take must not hold up the others

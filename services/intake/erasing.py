@@ -19,7 +19,7 @@ from events.append import Ledger
 from events.catalog import check
 from events.clock import system_now
 from events.deciding import Arrival
-from events.errors import FieldError
+from events.errors import FieldError, Unavailable
 from events.keys import KEPT
 from events.postgres import OUTAGES, Connection, connect
 from events.privacy import Privacy
@@ -95,7 +95,7 @@ class Eraser:
                         await asyncio.sleep(_EVERY_S)
                 finally:
                     await conn.close(timeout=5)
-            except OUTAGES as error:
+            except (Unavailable, *OUTAGES) as error:
                 log.warning("erasing waits", error=type(error).__name__)
             await asyncio.sleep(_RETRY_S)
 

@@ -25,7 +25,7 @@ PERSON = {"person": "p-geheim-81", "name": "Anna Geheim", "function": "Adviseur"
 
 async def test_a_rotation_while_events_flow(settings: Settings, department: AddDepartment, engine: AsyncEngine) -> None:
     added = await department("crm")
-    first = key_wrapper(settings).primary
+    first = await key_wrapper(settings).primary()
     async with running_intake(settings), connection(settings, added.nats) as client:
         crm = Department("crm", client, f"urn:nld:oin:{settings.institution}:systeem:crm")
         await crm.send(crm.event("relation.registered", registered("Den Haag", ("gemeentecode", "0518"))))
@@ -45,11 +45,11 @@ async def test_a_rotation_while_events_flow(settings: Settings, department: AddD
         conn = await connect(settings.database_url)
         with pytest.raises(SetupError, match="RELATIEBOEK_KEY_RING_COMMAND"):  # a KMS makes its own
             await add_key(conn, settings.model_copy(update={"key_ring_command": "kms"}))
-        ring = await add_key(conn, settings)
+        second = await add_key(conn, settings)
         with pytest.raises(SetupError, match="sluit nog"):
             await drop_key(conn, settings, first)
         await rewrap(conn, key_wrapper(settings))
-        assert (await wrapped_by(conn)).keys() == {ring.primary}  # whatever came meanwhile is wrapped by the new one
+        assert (await wrapped_by(conn)).keys() == {second}  # whatever came meanwhile is wrapped by the new one
         await drop_key(conn, settings, first)
         done.set()
         await flowing
@@ -109,7 +109,7 @@ async def test_no_key_lies_open_in_the_database(
     settings: Settings, department: AddDepartment, engine: AsyncEngine
 ) -> None:
     added = await department("crm")
-    primary = key_wrapper(settings).primary
+    primary = await key_wrapper(settings).primary()
     async with running_intake(settings), connection(settings, added.nats) as client:
         crm = Department("crm", client, f"urn:nld:oin:{settings.institution}:systeem:crm")
         await crm.send(crm.event("relation.registered", registered("Den Haag", ("gemeentecode", "0518"))))

@@ -18,11 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from events.ledger import read
 from events.postgres import Connection, connect
 from events.rewrapping import AT_ONCE, wrapped_by
-from services.keys import key_wrapper, privacy_of
+from services.keys import first_key, key_wrapper, privacy_of
 from services.settings import Settings, as_environment
 from tests.conftest import AddDepartment
 from tests.integration.book import Department, connection, held, registered, running_intake
 from tests.running_book import ROOT
+from tests.softhsm import needs_softhsm, new_token
 
 PERSON: Final = {
     "person": "p-geheim-81", "name": "Anna Geheim", "function": "Adviseur", "layer": "board",
@@ -51,18 +52,26 @@ async def command(settings: Settings, *words: str) -> str:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("held_at", "half", "again"),
+    ("held_at", "half", "again", "in_token"),
     [
-        ("SELECT 1 FROM ledger.person_key ORDER BY ref LIMIT 1 FOR UPDATE", False, "rewrap"),
-        ("SELECT 1 FROM ledger.event_key ORDER BY position DESC LIMIT 1 FOR UPDATE", True, "rotate"),
+        ("SELECT 1 FROM ledger.person_key ORDER BY ref LIMIT 1 FOR UPDATE", False, "rewrap", False),
+        ("SELECT 1 FROM ledger.event_key ORDER BY position DESC LIMIT 1 FOR UPDATE", True, "rotate", False),
+        pytest.param(
+            "SELECT 1 FROM ledger.event_key ORDER BY position DESC LIMIT 1 FOR UPDATE", True, "rewrap", True,
+            marks=needs_softhsm,
+        ),
     ],
-    ids=["with a new ring and nothing wrapped by it", "half way"],
-)
+    ids=["with a new ring and nothing wrapped by it", "half way", "half way in a token"],
+)  # fmt: skip
 async def test_a_rotation_that_was_killed_is_taken_up_and_nothing_is_lost(
-    settings: Settings, department: AddDepartment, engine: AsyncEngine, held_at: str, half: bool, again: str
-) -> None:
+    settings: Settings, department: AddDepartment, engine: AsyncEngine, held_at: str, half: bool, again: str,
+    in_token: bool,
+) -> None:  # fmt: skip
     added = await department("crm")
-    first = key_wrapper(settings).primary
+    if in_token:
+        settings = settings.model_copy(update=new_token().settings)
+        await first_key(settings)
+    first = await key_wrapper(settings).primary()
     conn, holding = await connect(settings.database_url), await connect(settings.database_url)
     async with running_intake(settings), connection(settings, added.nats) as client:
         crm = Department("crm", client, f"urn:nld:oin:{settings.institution}:systeem:crm")
@@ -88,7 +97,7 @@ async def test_a_rotation_that_was_killed_is_taken_up_and_nothing_is_lost(
             await until_it_waits(conn, process)
             process.send_signal(signal.SIGKILL)
             assert await process.wait() == -signal.SIGKILL
-            second = key_wrapper(settings).primary
+            second = await key_wrapper(settings).primary()
             assert second != first
             counts = await wrapped_by(conn)
             assert counts[first] > 0
@@ -103,7 +112,7 @@ async def test_a_rotation_that_was_killed_is_taken_up_and_nothing_is_lost(
         await command(settings, "keys", again)
         done.set()
         await flowing
-        last = key_wrapper(settings).primary
+        last = await key_wrapper(settings).primary()
         assert (last == second) is (again == "rewrap")
         # Nothing is left under an old one, also not of what came in between: they can go.
         assert (await wrapped_by(conn)).keys() == {last}

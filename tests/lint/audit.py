@@ -21,7 +21,8 @@ import httpx
 ROOT: Final = Path(__file__).parent.parent.parent
 SERVICE: Final = "https://api.osv.dev/v1/querybatch"
 LOCKS: Final = (
-    "requirements.lock", "requirements-dev.lock", "tests/lint/package-lock.json", "tests/examples/package-lock.json",
+    "requirements.lock", "requirements-dev.lock", "requirements-pkcs11.lock",
+    "tests/lint/package-lock.json", "tests/examples/package-lock.json",
 )  # fmt: skip
 _WITHIN_S: Final = 20.0
 _AT_ONCE: Final = 500  # of 1,000 that one question may hold

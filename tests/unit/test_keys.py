@@ -10,7 +10,7 @@ import select
 import shlex
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -20,8 +20,9 @@ from pydantic import SecretStr
 from events.errors import KeyMissing, SetupError
 from events.keys import KeyWrapper, Ring, RingWrapper, head_of, key_id_of, of_event, of_person
 from services.embedded.credentials import Credentials, Internal, update
-from services.keys import RingFile, key_wrapper, ring_of_command
+from services.keys import RingFile, first_key, key_wrapper, ring_of_command
 from services.settings import Settings
+from tests.softhsm import needs_softhsm, new_token
 
 
 def _in_memory(_: Path) -> KeyWrapper:
@@ -58,13 +59,35 @@ def _of_command(where: Path) -> KeyWrapper:
     return key_wrapper(Settings(key_ring_command=printing(where, SHOW, str(held))))
 
 
+async def _in_token(_: Path) -> KeyWrapper:
+    settings = Settings(**new_token().settings)
+    await first_key(settings)
+    return key_wrapper(settings)
+
+
+async def _from_ring_to_token(_: Path) -> KeyWrapper:
+    settings = Settings(**new_token().settings, key_ring=SecretStr(Ring.fresh().text()))
+    await first_key(settings)
+    return key_wrapper(settings)
+
+
+async def _from_token_to_ring(_: Path) -> KeyWrapper:
+    settings = Settings(**new_token().settings, key_ring=SecretStr(Ring.fresh().text()), pkcs11_opens_only=True)
+    return key_wrapper(settings)
+
+
 SHOW = "import sys; print(open(sys.argv[1]).read())"
 KEEPERS: list[Callable[[Path], KeyWrapper]] = [_in_memory, _in_environment, _in_file, _of_command, _in_credentials]
+IN_TOKENS: list[Callable[[Path], Awaitable[KeyWrapper]]] = [_in_token, _from_ring_to_token, _from_token_to_ring]
 
 
-@pytest.fixture(params=KEEPERS, ids=lambda make: make.__name__.strip("_"))
-def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> KeyWrapper:
-    return request.param(tmp_path)
+@pytest.fixture(
+    params=[*KEEPERS, *(pytest.param(make, marks=needs_softhsm) for make in IN_TOKENS)],
+    ids=lambda make: make.__name__.strip("_"),
+)
+async def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> KeyWrapper:
+    made: KeyWrapper | Awaitable[KeyWrapper] = request.param(tmp_path)
+    return await made if isinstance(made, Awaitable) else made
 
 
 class TestEveryKeeper:
@@ -85,8 +108,8 @@ class TestEveryKeeper:
 
     async def test_what_is_wrapped_says_by_which_key(self, keeper: KeyWrapper) -> None:
         (wrapped,) = await keeper.wrap([(b"a", bytes(64))])
-        assert key_id_of(wrapped) == keeper.primary
-        assert wrapped.startswith(head_of(keeper.primary))
+        assert key_id_of(wrapped) == await keeper.primary()
+        assert wrapped.startswith(head_of(await keeper.primary()))
         assert len(wrapped) not in (32, 64)
 
     async def test_a_key_of_another_row_does_not_open(self, keeper: KeyWrapper) -> None:
@@ -142,7 +165,7 @@ class TestRing:
         (wrapped,) = await keeper.wrap([(b"a", bytes(32))])
         second = first.with_new()
         path.write_text(second.text())
-        assert keeper.primary == second.primary
+        assert await keeper.primary() == second.primary
         assert await keeper.unwrap([(b"a", wrapped)]) == [bytes(32)]
 
 
@@ -153,12 +176,12 @@ class TestCommand:
         found = ring_of_command(printing(tmp_path, "import sys; print(sys.argv[1])", encoded))
         assert found.text() == ring.text()
 
-    def test_it_goes_before_the_environment_and_no_shell_reads_it(self, tmp_path: Path) -> None:
+    async def test_it_goes_before_the_environment_and_no_shell_reads_it(self, tmp_path: Path) -> None:
         ring = Ring.fresh()
         command = printing(tmp_path, "import sys; print(sys.argv[1]); assert sys.argv[2:] == ['$HOME', ';', '|', 'x']",
                            ring.text(), "$HOME", ";", "|", "x")  # fmt: skip
         settings = Settings(key_ring_command=command, key_ring=SecretStr(Ring.fresh().text()))
-        assert key_wrapper(settings).primary == ring.primary
+        assert await key_wrapper(settings).primary() == ring.primary
 
     def test_it_gets_no_secret_of_the_book(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RELATIEBOEK_LOOKUP_KEY", "ab" * 32)

@@ -24,7 +24,7 @@ from services.settings import SERVICES
 ROOT = Path(__file__).parents[2]
 SKIPPED = {".git", ".venv", "var", "node_modules", "build", "dist", "__pycache__", ".env"}
 PACKAGES = ("events", "projections", "services", "migrations")
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-pkcs11.lock")
 
 READERS = {"environ", "environb", "getenv", "getenvb"}
 
@@ -125,7 +125,8 @@ class TestLock:
         extras = project()["optional-dependencies"]
         wanted = {
             "requirements.lock": [*project()["dependencies"], *extras["build"]],
-            "requirements-dev.lock": [*project()["dependencies"], *extras["build"], *extras["dev"]],
+            "requirements-dev.lock": [*project()["dependencies"], *extras["build"], *extras["pkcs11"], *extras["dev"]],
+            "requirements-pkcs11.lock": extras["pkcs11"],
         }
         for lock, requirements in wanted.items():
             held = pinned(lock)
@@ -134,9 +135,9 @@ class TestLock:
                 assert version is not None, f"{requirement.name} is not in {lock}: make lock"
                 assert requirement.specifier.contains(version, prereleases=True), f"{requirement} in {lock}: make lock"
 
-    def test_both_locks_agree(self) -> None:
-        run, dev = (pinned(name) for name in LOCKS)
-        assert {name: dev.get(name) for name in run} == run
+    def test_the_locks_agree(self) -> None:
+        run, dev, pkcs11 = (pinned(name) for name in LOCKS)
+        assert {name: dev.get(name) for name in run | pkcs11} == run | pkcs11
 
 
 def pinned(lock: str) -> dict[str, str]:
@@ -147,7 +148,8 @@ def pinned(lock: str) -> dict[str, str]:
 class TestDependencies:
     def test_what_is_imported_is_declared_and_the_other_way_round(self) -> None:
         of_module = metadata.packages_distributions()
-        declared = {canonicalize_name(Requirement(r).name) for r in project()["dependencies"]}
+        asked = [*project()["dependencies"], *project()["optional-dependencies"]["pkcs11"]]
+        declared = {canonicalize_name(Requirement(r).name) for r in asked}
         imported: dict[str, str] = {}
         for path in modules():
             for node in ast.walk(ast.parse(path.read_text())):
