@@ -6,7 +6,7 @@ from the first entry, and what comes out is held against checkpoints that were s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,9 +18,9 @@ from events.errors import Diverged, NotFound
 from events.heads import Head, Heads
 from events.merkle import Frontier
 from events.postgres import Connection
-from events.proof import entry_of
+from events.proof import entry_of, leaf_hash
 from events.reconcile import Chains, Report, check_entries
-from events.recorded import ORGANISATION
+from events.recorded import ORGANISATION, TYPE_PREFIX
 
 AT_ONCE: Final = 5_000
 # The map of heads is made whole for each of these; older checkpoints are held against the tree's root alone.
@@ -34,11 +34,7 @@ _OF_RELATION: Final = """SELECT position, relation, version, payload, prev, leaf
 _AT: Final = """SELECT e.relation, e.version, e.position, e.leaf
                    FROM unnest($1::text[], $2::bigint[]) AS q(relation, version)
                    JOIN ledger.entry e USING (relation, version)"""
-_ABSORBED: Final = """
-WITH RECURSIVE kin(relation) AS (
-    SELECT $1::text UNION SELECT c.relation FROM ledger.chain c JOIN kin k ON c.absorbed_by = k.relation)
-SELECT relation FROM kin
-"""
+_MERGED: Final = f"{TYPE_PREFIX}relation.merged."
 
 Progress = Callable[[int, int], None]
 
@@ -140,25 +136,47 @@ class Evidence:
     proof: list[dict[str, Any]]
 
 
-async def evidence(conn: Connection, relation: str, checkpoint: Checkpoint) -> Evidence:
-    """Raises NotFound where the book had no such relation then, Diverged where it is not what the checkpoint signed."""
-    members = [row["relation"] for row in await conn.fetch(_ABSORBED, relation)]
+async def evidence(
+    conn: Connection, relation: str, checkpoint: Checkpoint, also: Collection[str] = ()
+) -> Evidence:  # fmt: skip
+    """`also`: what it absorbed after the checkpoint, whose entries of before it go along.
+
+    Raises NotFound where the book had no such relation then, Diverged where it is not what the checkpoint signed.
+    """
     heads = await _heads_at(conn, checkpoint.size)
     tree = Heads(heads.values())
     if tree.root() != checkpoint.heads:
         raise Diverged("the book's heads are not those that the checkpoint signed: run `relatieboek audit verify`")
     entries: list[bytes] = []
     proof: list[dict[str, Any]] = []
-    for member in members:
+    for member, rows in (await _histories(conn, [relation, *sorted(also)], checkpoint.size)).items():
         if member not in heads:
             continue
-        entries.extend(line_of(row) for row in await conn.fetch(_OF_RELATION, member, checkpoint.size))
+        entries.extend(map(line_of, rows))
         head = heads[member]
         siblings = [s.hex() for s in tree.proof(member)]
         proof.append({"relation": member, "version": head.version, "leaf": head.leaf.hex(), "siblings": siblings})
     if not proof or relation == ORGANISATION:
         raise NotFound(f"relation {relation} in the first {checkpoint.size} entries")
     return Evidence(entries, proof)
+
+
+async def _histories(conn: Connection, asked: list[str], size: int) -> dict[str, list[Any]]:
+    """The entries among the first `size` of relations and of all that these had absorbed by then, as the entries say
+    themselves: no column is believed."""
+    found: dict[str, list[Any]] = {}
+    while asked:
+        for one in asked:
+            found[one] = await conn.fetch(_OF_RELATION, one, size)
+        rows = sorted((row for rows in found.values() for row in rows), key=lambda row: row["position"])
+        asked = sorted(_absorbed(map(stored_in, rows)) - found.keys())
+    return found
+
+
+def _absorbed(stored: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The relations that were merged by these events, in order, and not unmerged after it."""
+    merged = {e["absorbed"]: str(e["type"]).startswith(_MERGED) for e in stored if "absorbed" in e}
+    return {relation for relation, is_so in merged.items() if is_so}
 
 
 async def _heads_at(conn: Connection, size: int) -> dict[str, Head]:
@@ -209,7 +227,19 @@ async def verify_relation(conn: Connection, relation: str, kept: Sequence[Checkp
 
 
 def line_of(row: Any) -> bytes:
-    """One line of `entries.jsonl`: the canonical entry with the stored `data` beside it."""
-    stored: dict[str, Any] = orjson.loads(row["payload"])
-    entry = entry_of(stored, row["position"], row["version"], bytes(row["prev"]))
-    return canonical({**entry, "data": stored["data"]})
+    """One line of `entries.jsonl`: the canonical entry with the stored `data` beside it. Raises as `stored_in`."""
+    position, version, prev = row["position"], row["version"], bytes(row["prev"])
+    stored = stored_in(row)
+    return canonical({**entry_of(stored, position, version, prev), "data": stored["data"]})
+
+
+def stored_in(row: Any) -> dict[str, Any]:
+    """The stored event of a ledger row. Raises Diverged for one that is not what its leaf hash says."""
+    position: int = row["position"]
+    try:
+        stored: dict[str, Any] = orjson.loads(row["payload"])
+        if leaf_hash(stored, position, row["version"], bytes(row["prev"])) == bytes(row["leaf"]):
+            return stored
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        pass
+    raise Diverged(f"position {position} was altered: its leaf hash does not fit its content", position)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from events.audit import Evidence, evidence
-from events.checkpoint import Verifier, opened
+from events.checkpoint import BadCheckpoint, Verifier, opened
 from events.errors import SetupError
 from events.postgres import Connection
 
@@ -23,12 +23,17 @@ async def export(conn: Connection, relation: str, notes: Sequence[str], verifier
     """Writes the directory `out`; how many entries. `notes`: signed checkpoints, the first of which goes along.
 
     Every note gets a proof of its own, so that whoever kept an earlier one can check against that. Raises SetupError
-    when the directory is not empty, BadCheckpoint for a note that the notary did not sign, and what `evidence` raises.
+    when the directory is not empty, BadCheckpoint for a note that the notary did not sign or that is of another book,
+    and what `evidence` raises.
     """
     found: dict[int, Evidence] = {}
-    for note in notes:
-        checkpoint = opened(note, [verifier])
-        found[checkpoint.size] = await evidence(conn, relation, checkpoint)
+    first, *_ = checkpoints = [opened(note, [verifier]) for note in notes]
+    kin: set[str] = set()
+    for checkpoint in sorted(checkpoints, key=lambda c: c.size, reverse=True):
+        if checkpoint.origin != first.origin:
+            raise BadCheckpoint(f"a checkpoint of {checkpoint.size} entries is of another book: {checkpoint.origin}")
+        found[checkpoint.size] = await evidence(conn, relation, checkpoint, kin)
+        kin |= {head["relation"] for head in found[checkpoint.size].proof}
     proofs = [{"size": size, "heads": of_size.proof} for size, of_size in sorted(found.items())]
     document = {"relation": relation, "key": str(verifier), "proofs": proofs}
     entries = found[max(found)].entries

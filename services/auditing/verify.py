@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +38,13 @@ def number(value: float) -> str:
     """A number as ECMAScript writes it, which RFC 8785 asks for."""
     if value == int(value) and abs(value) < 2**53:
         return str(int(value))
-    digits, _, exponent = f"{value!r}".partition("e")
-    sign, digits = ("-", digits[1:]) if digits[0] == "-" else ("", digits)
-    whole, _, part = digits.partition(".")
-    part = "" if part == "0" else part
-    point = len(whole) + int(exponent or 0)
-    every = (whole + part).lstrip("0")
-    point -= len(whole + part) - len(every)
-    every = every.rstrip("0")
+    sign, figures, exponent = Decimal(repr(value)).normalize().as_tuple()
+    every, minus, point = "".join(map(str, figures)), "-" * sign, len(figures) + int(exponent)
     if 0 < point <= 21:
-        return sign + (every[:point] + "." + every[point:] if len(every) > point else every.ljust(point, "0"))
+        return minus + (every[:point] + "." + every[point:] if len(every) > point else every.ljust(point, "0"))
     if -6 < point <= 0:
-        return sign + "0." + "0" * -point + every
-    mantissa = every[0] + ("." + every[1:] if len(every) > 1 else "")
-    return f"{sign}{mantissa}e{'+' if point > 0 else '-'}{abs(point - 1)}"
+        return minus + "0." + "0" * -point + every
+    return f"{minus}{every[0]}{'.' * (len(every) > 1)}{every[1:]}e{'+' if point > 0 else '-'}{abs(point - 1)}"
 
 
 def canonical(value: Any) -> str:
@@ -73,22 +67,17 @@ def read_key(text: str) -> tuple[str, bytes, Ed25519PublicKey]:
     return name, bytes.fromhex(key_hash), Ed25519PublicKey.from_public_bytes(key[1:])
 
 
-def open_note(note: str, key: tuple[str, bytes, Ed25519PublicKey]) -> tuple[int, bytes, bytes]:
-    """Size, tree root and heads root of a checkpoint that the notary signed."""
-    text, blank, signatures = note.partition("\n\n")
-    need(blank, "the checkpoint is no signed note")
-    for line in signatures.splitlines():
+def open_note(note: str, key: tuple[str, bytes, Ed25519PublicKey]) -> tuple[str, int, bytes]:
+    """Origin, size and heads root of a checkpoint that the notary signed."""
+    text, _, signatures = note.partition("\n\n")
+    for line in signatures.split("\n"):
         dash, name, encoded = [*line.split(" "), "", ""][:3]
         signature = base64.b64decode(encoded)
         if dash == "—" and name == key[0] and signature[:4] == key[1]:
-            try:
-                key[2].verify(signature[4:], (text + "\n").encode())
-            except InvalidSignature:
-                raise Fails("the checkpoint's signature is wrong: it was altered, or another signed it") from None
-            lines = text.split("\n")
-            formed = len(lines) >= 4 and re.fullmatch("0|[1-9][0-9]*", lines[1]) and lines[3].startswith("heads ")
-            need(formed, "the note is signed, but no checkpoint of Relatieboek")
-            return int(lines[1]), base64.b64decode(lines[2]), base64.b64decode(lines[3][6:])
+            key[2].verify(signature[4:], (text + "\n").encode())
+            said: list[Any] = re.findall(r"\A(.+)\n(0|[1-9][0-9]*)\n.+\nheads (.+)", text)
+            need(said, "the note is signed, but no checkpoint of Relatieboek")
+            return said[0][0], int(said[0][1]), base64.b64decode(said[0][2])
     raise Fails("the checkpoint is not signed by this notary")
 
 
@@ -120,13 +109,17 @@ def check_head(head: dict[str, Any], root: bytes) -> None:
 
 
 def check(directory: Path, kept: Path | None, pinned: str | None) -> None:
-    proofs = json.loads((directory / "heads-proof.json").read_text())
+    proofs = json.loads((directory / "heads-proof.json").read_bytes())
     key = read_key(pinned or proofs["key"])
-    size, _, root = open_note((kept or directory / "checkpoint").read_text(), key)
+    origin, size, root = open_note((kept or directory / "checkpoint").read_bytes().decode(), key)
     found = [proof for proof in proofs["proofs"] if proof["size"] == size]
     need(found, f"there is no proof for a checkpoint of {size} entries: export again with --checkpoint and that file")
-    lines = [json.loads(line) for line in (directory / "entries.jsonl").read_text().splitlines()]
-    lines = [line for line in lines if line["position"] <= size]
+    texts = (directory / "entries.jsonl").read_bytes().decode().split("\n")[:-1]
+    every = [json.loads(text) for text in texts]
+    for at, line in enumerate(every):  # a line says nothing beside what is hashed of it, as with a member twice
+        need(canonical(line) == texts[at], f"line {at + 1} of entries.jsonl is not in the form of RFC 8785")
+    lines = [line for line in every if line["position"] <= size]
+    need(kept or len(lines) == len(every), f"there are entries after position {size}, where the checkpoint ends")
     for head in found[0]["heads"]:
         mine = [line for line in lines if line["relation"] == head["relation"]]
         check_chain(mine, head, size)
@@ -134,7 +127,12 @@ def check(directory: Path, kept: Path | None, pinned: str | None) -> None:
         print(f"relation {head['relation']}: {len(mine)} entries, complete and unaltered up to position {size}")
     named = {head["relation"] for head in found[0]["heads"]}
     need(all(line["relation"] in named for line in lines), "there are entries of a relation that no proof covers")
-    print(f"signed by {key[0]} ({key[1].hex()})" + ("" if pinned else "; compare this key with the one you know"))
+    need(proofs["relation"] in named, f"there is no proof of relation {proofs['relation']}")
+    said = sorted((line["position"], line["attributes"]) for line in lines if "absorbed" in line["attributes"])
+    for one, kind in {each["absorbed"]: each["type"] for _, each in said}.items():
+        need(one in named or ".merged." not in kind, f"relation {one} was absorbed, and its history is not here")
+    known = "" if pinned else "; compare this key with the one you know"
+    print(f"signed by {key[0]} ({key[1].hex()}) for the book {origin}{known}")
 
 
 if __name__ == "__main__":
@@ -145,5 +143,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     try:
         check(given.directory, given.checkpoint, given.key)
-    except (Fails, KeyError, ValueError, OSError, AttributeError, TypeError) as error:
+    except InvalidSignature:
+        sys.exit("FAILS: the checkpoint's signature is wrong: it was altered, or another signed it")
+    except (Fails, KeyError, ValueError, OSError, AttributeError, TypeError, ArithmeticError, RecursionError) as error:
         sys.exit(f"FAILS: {error}")

@@ -10,11 +10,12 @@ from urllib.parse import quote
 import typer
 from rich.text import Text
 
-from services.cli.auditing import Kept, Key, ask
+from services.cli.auditing import Kept, Key, ask, signed_notes
 from services.cli.console import err, print_fields, print_json, print_list
 from services.cli.instance import find
 from services.cli.operating import progress_bar
 from services.cli.options import Cursor, DataDir, Json, Limit
+from services.cli.reads import logged_reading, refusals_logged
 
 accesses = typer.Typer(help="Wie zag wat: het inzagelogboek.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -66,24 +67,27 @@ def _show(path: str, data_dir: Path | None, json: bool, **asked: Any) -> None:
 @accesses.command("verify")
 def verify(kept: Kept = None, key: Key = None, json: Json = False, data_dir: DataDir = None) -> None:
     """Controleer het hele inzagelogboek. Eindigt met 0 als alles klopt, anders met 1."""
-    from events.checkpoint import Verifier
     from events.postgres import connect
     from services.access_log.note import opened
     from services.access_log.store import Found
     from services.access_log.verify import verify as check
 
     settings = find(data_dir).complete()
-    files = [path.read_text() for path in kept or ()]
 
     async def run(tell: Any) -> tuple[Found, int]:
-        verifier = Verifier.read(key or (await ask(settings))["key"])
+        await logged_reading(settings, "accesses verify")
+        answer = {"key": key} if key else await ask(settings)
+        said = {name.removeprefix("access_"): text for name, text in answer.items() if name not in {"note", "error"}}
         conn = await connect(settings.database_url)
         try:
-            notes = [row["note"] for row in await conn.fetch("SELECT note FROM access.checkpoint ORDER BY size")]
-            heads = [opened(text, [verifier]) for text in (*notes, *files)]
-            return await check(conn, heads, tell), len(heads)
+            rows = await conn.fetch("SELECT size, note FROM access.checkpoint ORDER BY size")
+            signed = signed_notes(said, [(r["size"], r["note"]) for r in rows], kept or (), opened)
+            found = await check(conn, signed.heads, tell)
         finally:
             await conn.close()
+        for what in signed.wrong:
+            found.differ(what)
+        return found, len(signed.heads)
 
     with progress_bar() as bar:
         task = bar.add_task("Controleren", total=None, more="inzagelogboek")
@@ -91,7 +95,8 @@ def verify(kept: Kept = None, key: Key = None, json: Json = False, data_dir: Dat
         def tell(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        found, signed = asyncio.run(run(tell))
+        with refusals_logged(settings, "accesses verify"):
+            found, signed = asyncio.run(run(tell))
     counts = {"last": found.last, "records": found.records, "pruned": found.pruned, "checkpoints": signed}
     if json:
         print_json({"agree": found.agree, **counts, "differences": found.differences})

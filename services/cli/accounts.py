@@ -10,10 +10,11 @@ import msgspec
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from services.access_log.record import Action
 from services.cli.console import note, print_fields, print_json, print_table
 from services.cli.instance import find
 from services.cli.options import DataDir, Json
-from services.cli.reads import log_reading
+from services.cli.reads import log_reading, logged_reading, refusals_logged
 from services.settings import Settings
 
 account = typer.Typer(help="Mensen die hier inloggen.", no_args_is_help=True, rich_markup_mode=None)
@@ -37,6 +38,20 @@ def _in_book(settings: Settings, work: Callable[[AsyncConnection], Awaitable[_An
     return asyncio.run(run())
 
 
+def _changed(
+    settings: Settings, operation: str, action: Action, name: str, work: Callable[[AsyncConnection], Awaitable[_Answer]]
+) -> _Answer:
+    """What `work` answers. Who changed which account is in the access log before it is in force."""
+
+    async def both(conn: AsyncConnection) -> _Answer:
+        answer = await work(conn)
+        await logged_reading(settings, operation, action=action, objects=[f"account:{name}"])
+        return answer
+
+    with refusals_logged(settings, operation, action=action):
+        return _in_book(settings, both)
+
+
 @account.command("add")
 def add(
     name: Name, role: Roles = None, team: Teams = None, department: InDepartment = None,
@@ -51,12 +66,12 @@ def add(
 
     settings = find(data_dir).complete()
     known = None if employee is None else lookup_of(settings.lookup_key_bytes, "employee", employee)
-    password = _in_book(
-        settings,
+    password = _changed(
+        settings, "account add", "C", name,
         lambda conn: accounts.add(
             conn, name, roles=role or [], teams=team or [], department=department, employee=known
         ),
-    )
+    )  # fmt: skip
     _show_password(name, password, json=json)
 
 
@@ -85,10 +100,10 @@ def change(
     """Geef een account andere rollen, teams of een andere afdeling. Wat u niet noemt, blijft."""
     from services.identity import accounts
 
-    _in_book(
-        find(data_dir).complete(),
+    _changed(
+        find(data_dir).complete(), "account change", "U", name,
         lambda conn: accounts.change(conn, name, roles=role, teams=team, department=department),
-    )
+    )  # fmt: skip
     note(f"Account {name} is gewijzigd.")
 
 
@@ -97,7 +112,10 @@ def password(name: Name, json: Json = False, data_dir: DataDir = None) -> None:
     """Geef een account een nieuw wachtwoord, en open het als het gesloten was. Het wordt één keer getoond."""
     from services.identity import accounts
 
-    _show_password(name, _in_book(find(data_dir).complete(), lambda conn: accounts.new_password(conn, name)), json=json)
+    new = _changed(
+        find(data_dir).complete(), "account password", "U", name, lambda conn: accounts.new_password(conn, name)
+    )
+    _show_password(name, new, json=json)
 
 
 @account.command("disable")
@@ -105,7 +123,7 @@ def disable(name: Name, data_dir: DataDir = None) -> None:
     """Sluit een account: wie ermee is ingelogd, is dat niet meer."""
     from services.identity import accounts
 
-    _in_book(find(data_dir).complete(), lambda conn: accounts.disable(conn, name))
+    _changed(find(data_dir).complete(), "account disable", "U", name, lambda conn: accounts.disable(conn, name))
     note(f"Account {name} is gesloten.")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Generic, Protocol, TypeVar
 
 import msgspec
 import typer
@@ -12,7 +14,7 @@ from rich.progress import Progress
 from rich.text import Text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from events.checkpoint import Verifier, opened
+from events.checkpoint import BadCheckpoint, Verifier, opened
 from events.errors import NotFound, SetupError, Unavailable
 from events.ledger import resolve
 from events.reconcile import Report
@@ -22,7 +24,7 @@ from services.cli.console import err, note, print_fields, print_json
 from services.cli.instance import find
 from services.cli.operating import as_user, document, progress_bar
 from services.cli.options import DataDir, Json
-from services.cli.reads import denials_logged, logged_reading
+from services.cli.reads import logged_reading, refusals_logged
 from services.settings import Settings
 
 audit = typer.Typer(help="Bewijs van het boek.", no_args_is_help=True, rich_markup_mode=None)
@@ -30,6 +32,18 @@ audit = typer.Typer(help="Bewijs van het boek.", no_args_is_help=True, rich_mark
 ASKED_ON: Final = "notary.checkpoint"
 # The notary reads the whole book once after its start: a million entries in some 40 s.
 _ANSWERS_WITHIN_S: Final = 120.0
+
+
+class _Signed(Protocol):
+    """Of the book or of its access log: how long it was."""
+
+    @property
+    def origin(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+
+
+_Head = TypeVar("_Head", bound=_Signed)
 
 Kept = Annotated[
     list[Path] | None,
@@ -61,7 +75,7 @@ def export(
     from services.auditing.export import export as write
 
     settings = find(data_dir).complete()
-    earlier = [path.read_text() for path in kept or ()]
+    earlier = [path.read_text(encoding="utf-8") for path in kept or ()]
 
     async def run() -> int:
         answer = await ask(settings)
@@ -73,7 +87,7 @@ def export(
         finally:
             await conn.close()
 
-    with denials_logged(settings, "audit export", event="export"):
+    with refusals_logged(settings, "audit export", event="export"):
         count = asyncio.run(run())
     note(f"{count} gebeurtenissen staan in {out}. Lees {out / 'VERIFY.md'}, of: python3 {out / 'verify.py'} {out}")
 
@@ -89,29 +103,32 @@ def verify(
     from events.postgres import connect
 
     settings = find(data_dir).complete()
-    files = [path.read_text() for path in kept or ()]
 
     async def run(bar: Progress) -> tuple[Report, int]:
         task = bar.add_task("Controleren", total=None, more="grootboek")
-        verifier = Verifier.read(key or (await ask(settings))["key"])
+        found = None if relation is None else (await _resolved(settings, relation))[0]
+        await logged_reading(settings, "audit verify", relations=() if found is None else [found])
+        answer = {"key": key} if key else await ask(settings)
         conn = await connect(settings.database_url)
         try:
-            notes = [row["note"] for row in await conn.fetch("SELECT note FROM ledger.checkpoint ORDER BY size")]
-            signed = [opened(text, [verifier]) for text in (*notes, *files)]
-            if relation is not None:
-                found, *_ = await _resolved(settings, relation)
-                report = await verify_relation(conn, found, signed)
-                bar.update(task, completed=report.entries, total=report.entries, more="relatie")
-                return report, len(signed)
+            rows = await conn.fetch("SELECT size, note FROM ledger.checkpoint ORDER BY size")
+            signed = signed_notes(answer, [(r["size"], r["note"]) for r in rows], kept or (), opened)
 
             def tell(done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total)
 
-            return await check(conn, signed, tell), len(signed)
+            if found is None:
+                report = await check(conn, signed.heads, tell)
+            else:
+                report = await verify_relation(conn, found, signed.heads)
+                bar.update(task, completed=report.entries, total=report.entries, more="relatie")
         finally:
             await conn.close()
+        for what in signed.wrong:
+            report.differ(what)
+        return report, len(signed.heads)
 
-    with progress_bar() as bar:
+    with progress_bar() as bar, refusals_logged(settings, "audit verify"):
         report, checkpoints = asyncio.run(run(bar))
     if json:
         print_json({**document(report), "checkpoints": checkpoints, "agree": report.agree})
@@ -124,8 +141,51 @@ def verify(
         raise typer.Exit(1)
 
 
+@dataclass(frozen=True, slots=True)
+class SignedNotes(Generic[_Head]):
+    """What was signed, and what is wrong with what should have been."""
+
+    heads: list[_Head]
+    wrong: list[str]
+
+
+def signed_notes(
+    answer: Mapping[str, str], rows: Sequence[tuple[int, str]], kept: Sequence[Path],
+    read: Callable[[str, Sequence[Verifier]], _Head],
+) -> SignedNotes[_Head]:  # fmt: skip
+    """Everything that the notary signed of one book: what it says now, what the database holds (size and note), and
+    files that somebody kept.
+
+    The notary holds the book against a file that no database reaches, so an error of it counts as much as a note.
+    Raises SetupError for a file that is nothing of this notary's.
+    """
+    verifier, heads, wrong = Verifier.read(answer["key"]), list[_Head](), list[str]()
+    if "note" in answer:
+        heads.append(read(answer["note"], [verifier]))
+    if "error" in answer:
+        wrong.append(f"the notary signs nothing: {answer['error']}")
+    for size, note_ in rows:
+        try:
+            head = read(note_, [verifier])
+            if head.size != size:
+                raise BadCheckpoint(f"it is of {head.size}")
+        except BadCheckpoint as error:
+            wrong.append(f"checkpoint of {size} in the database: {error}")
+        else:
+            heads += [head] if head not in heads else []
+    for path in kept:
+        try:
+            heads.append(head := read(path.read_text(encoding="utf-8"), [verifier]))
+        except (BadCheckpoint, UnicodeDecodeError) as error:
+            raise SetupError(f"{path} is geen controlepunt van deze notaris: {error}.") from None
+        if head.origin != heads[0].origin:
+            raise SetupError(f"{path} is een controlepunt van een ander boek: {head.origin}.")
+    return SignedNotes(heads, wrong)
+
+
 async def ask(settings: Settings) -> dict[str, str]:
-    """What the notary says now: `key`, and its newest `note` or the `error` for which it signs nothing any more."""
+    """What the notary says now: `key`, and its newest `note` or the `error` for which it signs nothing any more; of the
+    access log `access_note` or `access_error`."""
     async with as_user(settings, settings.nats_seed) as client:
         try:
             reply = await NatsBus(client).request(ASKED_ON, b"", timeout_s=_ANSWERS_WITHIN_S)

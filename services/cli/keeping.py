@@ -21,7 +21,7 @@ from projections.page import Page, decode_cursor, encode_cursor
 from services.cli.console import note, print_json, print_list
 from services.cli.instance import Instance, find
 from services.cli.options import Cursor, DataDir, Json, Limit
-from services.cli.reads import denials_logged, log_reading
+from services.cli.reads import log_reading, logged_reading, refusals_logged
 from services.cli.sending import counts_text
 from services.keys import key_wrapper
 from services.send import VerdictJson, connected, send
@@ -112,7 +112,7 @@ def show_rejected(number: RejectedId, json: Json = False, data_dir: DataDir = No
             await engine.dispose()
 
     settings = find(data_dir).complete()
-    with denials_logged(settings, "rejected show", objects=[f"rejected:{number}"]):
+    with refusals_logged(settings, "rejected show", objects=[f"rejected:{number}"]):
         found = asyncio.run(read())
     # The book did not take it, so nobody knows whom it is about.
     log_reading(settings, "rejected show", objects=_objects(found), items=1, everybody=True)
@@ -126,6 +126,7 @@ def retry_rejected(
 ) -> None:  # fmt: skip
     """Bied geweigerde gebeurtenissen opnieuw aan. Wat nu wordt aangenomen, verdwijnt uit de lijst."""
     instance = find(data_dir)
+    settings = instance.complete()
 
     async def run() -> Counter[str]:
         engine = engine_of(instance)
@@ -140,6 +141,10 @@ def retry_rejected(
                 rows = [dict(r) for r in (await conn.execute(query)).mappings()]
             if number is not None and not rows:
                 raise NotFound(f"geweigerde gebeurtenis {number} die bewaard is zoals verstuurd")
+            objects = {o for row in rows for o in _objects(row)}
+            await logged_reading(
+                settings, "rejected retry", action="U", objects=objects, items=len(rows), everybody=bool(rows)
+            )
             counts: Counter[str] = Counter()
             for name in sorted({r["department"] for r in rows}):
                 counts += await _send_again(engine, instance, name, [r for r in rows if r["department"] == name])
@@ -147,7 +152,9 @@ def retry_rejected(
         finally:
             await engine.dispose()
 
-    counts = asyncio.run(run())
+    asked = () if number is None else (f"rejected:{number}",)
+    with refusals_logged(settings, "rejected retry", action="U", objects=asked):
+        counts = asyncio.run(run())
     if json:
         print_json(dict(counts))
     else:

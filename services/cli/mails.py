@@ -16,6 +16,7 @@ from services.cli.console import note, print_json, print_list
 from services.cli.instance import find
 from services.cli.keeping import engine_of, page_of
 from services.cli.options import Cursor, DataDir, Json, Limit
+from services.cli.reads import log_reading, logged_reading, refusals_logged
 
 mail = typer.Typer(help="Mails met signalen, en of ze verstuurd zijn.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -48,7 +49,10 @@ def list_mails(
         finally:
             await engine.dispose()
 
-    print_list("Mails", _COLUMNS, asyncio.run(read()), json)
+    found = asyncio.run(read())
+    recipients = {item["recipient"] for item in found["items"]}
+    log_reading(find(data_dir).complete(), "mail list", persons=recipients, items=len(found["items"]))
+    print_list("Mails", _COLUMNS, found, json)
 
 
 @mail.command("retry")
@@ -58,20 +62,26 @@ def retry_mails(
 ) -> None:  # fmt: skip
     """Zet mislukte mails weer klaar, alsof nog geen poging is gedaan; een mail die wacht gaat nu meteen."""
 
+    settings = find(data_dir).complete()
+    objects = () if number is None else (f"mail:{number}",)
+
     async def run() -> int:
         engine = engine_of(find(data_dir))
         try:
             async with engine.begin() as conn:
                 one = outbox.c.state == "failed" if number is None else outbox.c.mail_id == number
                 again = update(outbox).where(one, outbox.c.state != "sent")
-                found = await conn.execute(again.values(state="waiting", attempts=0, next_at=system_now(), error=None))
-                if number is not None and not found.rowcount:
+                again = again.values(state="waiting", attempts=0, next_at=system_now(), error=None)
+                whose = set(await conn.scalars(again.returning(outbox.c.recipient)))
+                if number is not None and not whose:
                     raise NotFound(f"mail {number} die nog niet is verstuurd")
-                return found.rowcount
+                await logged_reading(settings, "mail retry", action="U", persons=whose, objects=objects)
+                return len(whose)
         finally:
             await engine.dispose()
 
-    count = asyncio.run(run())
+    with refusals_logged(settings, "mail retry", action="U", objects=objects):
+        count = asyncio.run(run())
     if json:
         print_json({"waiting": count})
     else:

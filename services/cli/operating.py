@@ -17,6 +17,7 @@ from events.errors import SetupError
 from services.cli.console import Bar, err, note, print_fields, print_json, print_table
 from services.cli.instance import find
 from services.cli.options import DataDir, Json, moment
+from services.cli.reads import log_reading
 from services.settings import Settings
 
 clock = typer.Typer(help="De klok van het boek, voor proeven.", no_args_is_help=True, rich_markup_mode=None)
@@ -49,6 +50,8 @@ def rebuild(
         raise SetupError(f"Onbekend leesmodel {projection}. Er zijn: {', '.join(PROJECTIONS)}.")
     settings = find(data_dir).complete()
     models = own_projections(settings)
+    # Which rows differ, of any relation, is told.
+    log_reading(settings, "rebuild", action="R" if diff else "U", everybody=True)
 
     async def run(tell: Callable[[Step], None]) -> Any:
         engine = create_async_engine(settings.database_url, hide_parameters=True)
@@ -96,6 +99,7 @@ def reconcile(
     settings = find(data_dir).complete()
     seed = settings.operations_nats_seed if repair else settings.nats_seed
     known = own_projections(settings)
+    log_reading(settings, "reconcile", action="U" if repair else "R", everybody=True)
 
     async def run(bar: Progress) -> dict[str, Any]:
         task = bar.add_task("Vergelijken", total=None, more="grootboek en stream")

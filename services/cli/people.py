@@ -20,7 +20,7 @@ from services.cli.console import err, note, print_json, print_table
 from services.cli.instance import find
 from services.cli.operating import as_user, progress_bar
 from services.cli.options import DataDir, Json
-from services.cli.reads import denials_logged, log_reading, logged_reading
+from services.cli.reads import Denied, log_reading, logged_reading, refusals_logged
 from services.intake.erasing import erased_event
 from services.keys import privacy_of
 from services.messages import held_messages
@@ -70,13 +70,16 @@ def erase(
         async with engine.connect() as conn:
             found = await persons.find(conn, privacy, who)
             if held := await persons.holds(conn, privacy, found.ref):
-                await logged_reading(settings, "person erase", action="D", persons=[found.ref], outcome="denied")
-                raise SetupError(f"Voor deze persoon geldt bewaarplicht {held[0].hold_id}. Er is niets gewist.")
+                raise Denied(
+                    f"Voor deze persoon geldt bewaarplicht {held[0].hold_id}. Er is niets gewist.", [found.ref]
+                )
             return found, *(await erasing.values_of(conn, privacy, found))
 
-    with denials_logged(settings, "person erase", action="D"):
+    with refusals_logged(settings, "person erase", action="D"):
         found, values, count = _run(settings, look)
     if not yes and found.erased_by is None:
+        # What the question tells is a look of its own: the answer may be no.
+        log_reading(settings, "person erase", persons=[found.ref], items=count)
         typer.confirm(
             f"{count} gebeurtenissen noemen deze persoon. Hun teksten en de gegevens van de persoon zijn daarna "
             "voorgoed weg, voor iedereen. Doorgaan?",
@@ -109,6 +112,7 @@ def verify_erased(
     wanted = [Value("value", line.strip()) for line in text.splitlines() if line.strip()]
     if not wanted:
         raise SetupError("Geef ten minste één waarde, elk op een eigen regel.")
+    log_reading(settings, "person verify-erased", event="search", action="E", items=len(wanted), everybody=True)
     _report(settings, wanted, paths or [], json, {})
 
 
@@ -122,7 +126,7 @@ def export(who: Ref, json: Json = False, data_dir: DataDir = None) -> None:
         async with engine.connect() as conn:
             return await everything_about(conn, privacy, await persons.find(conn, privacy, who))
 
-    with denials_logged(settings, "person export"):
+    with refusals_logged(settings, "person export"):
         document = _run(settings, read)
     log_reading(settings, "person export", persons=[document["person"]["ref"]], items=len(document["events"]))
     if json:
@@ -141,9 +145,15 @@ def add_hold(
     privacy = privacy_of(settings)
 
     async def place(conn: AsyncConnection) -> int:
-        return await persons.place_hold(conn, await persons.find(conn, privacy, who), reason)
+        found = await persons.find(conn, privacy, who)
+        number = await persons.place_hold(conn, found, reason)
+        objects = [f"hold:{number}"]
+        await logged_reading(settings, "person hold add", action="C", persons=[found.ref], objects=objects)
+        return number
 
-    note(f"Bewaarplicht {_write(settings, place)} geldt nu.")
+    with refusals_logged(settings, "person hold add", action="C"):
+        number: int = _write(settings, place)
+    note(f"Bewaarplicht {number} geldt nu.")
 
 
 @hold.command("release")
@@ -153,7 +163,14 @@ def release_hold(
 ) -> None:
     """Hef een bewaarplicht op."""
     settings = find(data_dir).complete()
-    _write(settings, lambda conn: persons.release_hold(conn, number))
+    objects = [f"hold:{number}"]
+
+    async def release(conn: AsyncConnection) -> None:
+        ref = await persons.release_hold(conn, number)
+        await logged_reading(settings, "person hold release", action="U", persons=[ref], objects=objects)
+
+    with refusals_logged(settings, "person hold release", action="U", objects=objects):
+        _write(settings, release)
     note(f"Bewaarplicht {number} is opgeheven.")
 
 

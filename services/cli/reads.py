@@ -1,4 +1,4 @@
-"""Who reads the database without the API is in the access log as well: before anything is printed or written."""
+"""Who reads or changes the database without the API is in the access log too: before it is printed or in force."""
 
 from __future__ import annotations
 
@@ -11,41 +11,54 @@ from contextlib import contextmanager
 from typing import Final
 
 from events.clock import system_now
-from events.errors import NotFound, SetupError
+from events.errors import Invalid, NotFound, SetupError
 from events.postgres import OUTAGES
 from services.access_log.record import Action, Event, Outcome, Record
 from services.access_log.store import log
 from services.settings import Settings
 
-# Of every command how what it shows gets into the access log: over HTTP the API does it, `itself` calls `log_reading`,
-# and what shows nothing about a person says why. `tests/unit/test_access_log.py` knows every command.
+# Of every command how what it shows or changes gets into the access log: over HTTP the API does it, `itself` calls
+# `log_reading`, and what is about no relation and no person says why. `tests/integration/test_access_commands.py` runs
+# every command of the first two.
 API: Final = "over HTTP"
 ITSELF: Final = "itself"
+_OF_SYSTEMS: Final = "departments are systems, and publish under their name"
+_GIVEN: Final = "what was given goes to the book as a department's, and stands there under its name"
+_KEYS: Final = "names and counts of keys"
 COMMANDS: Final[Mapping[str, str]] = {
-    "status": API, "timeline": API, "alerts": API, "loops": API, "history": API, "question": API,
+    "timeline": API, "alerts": API, "loops": API, "history": API, "question": API,
     "contributors": API, "staff-satisfaction": API,
     "relation show": API, "relation list": API, "relation diff": API,
-    "accesses list": API, "accesses relation": API, "accesses person": API,
-    "accesses verify": "hashes",
-    "rejected list": ITSELF, "rejected show": ITSELF, "rejected retry": "counts",
-    "parked list": ITSELF, "parked retry": "counts",
-    "audit export": ITSELF, "audit verify": "hashes", "audit checkpoint": "hashes",
-    "reconcile": "hashes and counts", "rebuild": "stored values: references and ciphertexts",
-    "department renew": "its own keys",
-    "keys list": "counts", "keys rotate": "counts", "keys rewrap": "counts", "keys drop": "a name",
-    "person erase": ITSELF, "person export": ITSELF, "person verify-erased": "how often what was given stands where",
-    "person hold list": ITSELF, "person hold add": "a number", "person hold release": "a number that was given",
-    "retention run": "counts",
-    "department list": "departments", "department add": "its own keys", "department revoke": "a name that was given",
-    "account list": ITSELF, "account add": "its own password",
-    "account change": "a name that was given", "account password": "its own password",
-    "account disable": "a name that was given",
-    "send": "verdicts on what was given", "import csv": "what was given", "import ics": "what was given",
+    "accesses list": API, "accesses relation": API, "accesses person": API, "accesses verify": ITSELF,
+    "rejected list": ITSELF, "rejected show": ITSELF, "rejected retry": ITSELF,
+    "parked list": ITSELF, "parked retry": ITSELF,
+    "audit export": ITSELF, "audit verify": ITSELF, "reconcile": ITSELF, "rebuild": ITSELF,
+    "person erase": ITSELF, "person export": ITSELF, "person verify-erased": ITSELF,
+    "person hold list": ITSELF, "person hold add": ITSELF, "person hold release": ITSELF, "retention run": ITSELF,
+    "account list": ITSELF, "account add": ITSELF, "account change": ITSELF, "account password": ITSELF,
+    "account disable": ITSELF,
+    "mail list": ITSELF, "mail retry": ITSELF, "backup": ITSELF,
+    "restore": "puts a database in place, and with it the log of that time; what it prints is counts",
+    "status": "counts, and names of departments and services", "audit checkpoint": "hashes",
+    "keys list": _KEYS, "keys rotate": _KEYS, "keys rewrap": _KEYS, "keys drop": _KEYS,
+    "department list": _OF_SYSTEMS, "department add": _OF_SYSTEMS, "department revoke": _OF_SYSTEMS,
+    "department renew": _OF_SYSTEMS,
+    "send": _GIVEN, "import csv": _GIVEN, "import ics": _GIVEN,
     "schema": "a document of the program", "clock advance": "an instant",
-    "backup": ITSELF, "restore": "counts",
-    "mail list": "stored values: references", "mail retry": "counts",
     "up": "an address", "serve": "nothing", "migrate": "nothing",
 }  # fmt: skip
+
+
+class Denied(SetupError):
+    """A command may not do now what was asked of it. `persons`: the references of whom it was asked about."""
+
+    def __init__(self, what: str, persons: Iterable[str] = ()) -> None:
+        super().__init__(what)
+        self.persons = tuple(persons)
+
+
+class NotLogged(SetupError):
+    """The access log cannot be written: nothing may be shown and nothing changed."""
 
 
 def os_user() -> str:
@@ -57,18 +70,25 @@ def os_user() -> str:
 
 
 @contextmanager
-def denials_logged(
+def refusals_logged(
     settings: Settings, operation: str, *, event: Event = "command", action: Action = "R", objects: Iterable[str] = ()
 ) -> Generator[None]:
-    """Of a command that ends within because what it asked for is not there: a record that it was asked, as denied.
+    """Of a command that ends within without doing what was asked: a record that it was asked, `denied` where what it
+    asked for is not there (NotFound) or may not be had now (Denied), `failed` for what else is wrong with it.
 
-    Who it was asked about is then not known to the book, and an id as somebody typed it is not for this log. Not inside
-    a running loop. Raises what was raised within, or SetupError when the record cannot be written.
+    Who it was asked about is mostly not known to the book, and an id as somebody typed it is not for this log. Not
+    inside a running loop. Raises what was raised within, or NotLogged when the record cannot be written.
     """
     try:
         yield
-    except NotFound:
-        log_reading(settings, operation, event=event, action=action, objects=objects, outcome="denied")
+    except NotLogged:
+        raise
+    except (NotFound, Invalid, SetupError) as error:
+        log_reading(
+            settings, operation, event=event, action=action, objects=objects,
+            persons=error.persons if isinstance(error, Denied) else (),
+            outcome="denied" if isinstance(error, NotFound | Denied) else "failed",
+        )  # fmt: skip
         raise
 
 
@@ -77,9 +97,9 @@ def log_reading(
     relations: Iterable[str] = (), persons: Iterable[str] = (), objects: Iterable[str] = (), items: int | None = None,
     everybody: bool = False, outcome: Outcome = "granted",
 ) -> None:  # fmt: skip
-    """One record of what this command is about to show; durable when it returns. Not inside a running loop.
+    """One record of what this command is about to show or do; durable when it returns. Not inside a running loop.
 
-    Raises SetupError when it cannot be written: then nothing may be shown.
+    Raises NotLogged when it cannot be written.
     """
     asyncio.run(
         logged_reading(
@@ -112,6 +132,6 @@ async def logged_reading(
     try:
         await log(settings.database_url, record, within_s=settings.access_log_within_s)
     except OUTAGES as error:
-        raise SetupError(
-            "Het inzagelogboek is niet te schrijven, dus er wordt niets getoond. Draait PostgreSQL?"
+        raise NotLogged(
+            "Het inzagelogboek is niet te schrijven, dus er wordt niets getoond en niets veranderd. Draait PostgreSQL?"
         ) from error

@@ -17,6 +17,7 @@ from services.cli.console import note, print_json, print_table
 from services.cli.instance import find
 from services.cli.operating import as_user
 from services.cli.options import DataDir, Json
+from services.cli.reads import log_reading
 from services.privacy import retention as rules
 from services.privacy.erase import publish, through
 
@@ -38,6 +39,7 @@ def run(
     if not periods:
         raise SetupError("Er zijn geen termijnen: zet RELATIEBOEK_RETENTION, zoals contact=P7Y,note=P2Y.")
     source = settings.source_of("privacy")
+    log_reading(settings, "retention run", action="R" if dry_run else "D", everybody=True)
 
     async def work() -> list[dict[str, Any]]:
         engine = create_async_engine(settings.database_url, hide_parameters=True)

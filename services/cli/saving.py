@@ -49,9 +49,9 @@ def backup(
 
         async def run() -> Manifest:
             async with database(settings) as url:
-                if keys is not None:  # with them whoever has the copy can read all of it
-                    there = settings.model_copy(update={"database_url": url})
-                    await logged_reading(there, "backup", event="export", everybody=True)
+                there = settings.model_copy(update={"database_url": url})
+                await logged_reading(there, "backup", event="export", everybody=True)
+                if keys is not None:
                     _new_keys(keys, directory, own if not settings.database_url else None)
                 return await write(
                     url, lookup_key=bytes.fromhex(lookup) if lookup else settings.lookup_key_bytes,

@@ -21,7 +21,7 @@ from services.cli.console import note, print_json, print_list, print_table
 from services.cli.instance import Instance, find
 from services.cli.keeping import ForDepartment, engine_of, page_of
 from services.cli.options import Cursor, DataDir, Json, Limit
-from services.cli.reads import log_reading
+from services.cli.reads import log_reading, logged_reading
 from services.keys import key_wrapper
 from services.rules import own_projections
 from services.send import connected, send
@@ -90,6 +90,12 @@ def retry_all_parked(
         models = own_projections(rules)
         engine = engine_of(instance)
         try:
+            async with engine.connect() as conn:
+                parked = {p.relation for p in await list_parked(conn) if relation in (None, p.relation)}
+            asked = {relation} if relation is not None else set[str]()
+            await logged_reading(
+                rules, "parked retry", action="U", relations=parked | asked, everybody=relation is None
+            )
             tried = await _wake_intake(engine, instance) if projection is None and relation is None else 0
             done = [
                 msgspec.to_builtins(r)

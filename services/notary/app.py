@@ -14,7 +14,7 @@ from events.checkpoint import BadCheckpoint, Signer
 from events.errors import Diverged, SetupError
 from events.postgres import OUTAGES, connect
 from services.bus import NatsBus
-from services.notary.access_log import AccessNotary
+from services.notary.access_log import AccessNotary, SignedHead
 from services.notary.signing import Notary, Shorter, Signed
 from services.settings import Settings
 from services.wiring import Context, cancel_until_done, run_service
@@ -44,7 +44,7 @@ async def setup(context: Context) -> AsyncGenerator[None]:
 
     notary = Notary(signer, settings.origin, settings.checkpoints_path, tell)
     log_notary = AccessNotary(signer, settings.access_log_origin, settings.access_checkpoints_path)
-    turn = asyncio.Lock()
+    turn, log_turn = asyncio.Lock(), asyncio.Lock()
 
     async def sign() -> Signed:
         async with turn:
@@ -54,23 +54,19 @@ async def setup(context: Context) -> AsyncGenerator[None]:
             finally:
                 await conn.close()
 
-    async def sign_access_log() -> None:
-        conn = await connect(settings.database_url)
-        try:
-            await log_notary.sign(conn)
-            await log_notary.prune(conn)
-        finally:
-            await conn.close()
+    async def sign_access_log() -> SignedHead:
+        async with log_turn:
+            conn = await connect(settings.database_url)
+            try:
+                signed = await log_notary.sign(conn)
+                await log_notary.prune(conn)
+                return signed
+            finally:
+                await conn.close()
 
     async def on_request(message: Any) -> None:
-        try:
-            signed = await sign()
-            reply = {"note": signed.note}
-        except (Diverged, BadCheckpoint) as error:
-            reply = {"error": str(error)}
-        except OUTAGES:
-            reply = {"error": "PostgreSQL is out; try again"}
-        await message.respond(orjson.dumps({**reply, "key": str(signer.verifier)}))
+        said = {"key": str(signer.verifier), **await _said(sign), **await _said(sign_access_log, "access_")}
+        await message.respond(orjson.dumps(said))
 
     async def run() -> None:
         while True:
@@ -95,6 +91,16 @@ async def setup(context: Context) -> AsyncGenerator[None]:
         yield
     finally:
         await cancel_until_done(signing)
+
+
+async def _said(sign: Callable[[], Awaitable[Signed | SignedHead]], prefix: str = "") -> dict[str, str]:
+    """The note that is signed now, or the error for which none is."""
+    try:
+        return {f"{prefix}note": (await sign()).note}
+    except (Diverged, BadCheckpoint) as error:
+        return {f"{prefix}error": str(error)}
+    except OUTAGES:
+        return {f"{prefix}error": "PostgreSQL is out; try again"}
 
 
 async def _wrong_with(sign: Callable[[], Awaitable[object]]) -> Exception | None:

@@ -92,11 +92,13 @@ async def place_hold(conn: AsyncConnection, person: Person, reason: str) -> int:
     return int((await conn.execute(row.returning(hold.c.hold_id))).scalar_one())
 
 
-async def release_hold(conn: AsyncConnection, hold_id: int) -> None:
-    """Raises NotFound where there is no such hold in force."""
+async def release_hold(conn: AsyncConnection, hold_id: int) -> str:
+    """The reference of whom it was about. Raises NotFound where there is no such hold in force."""
     open_ = hold.update().where(hold.c.hold_id == hold_id, hold.c.released_at.is_(None))
-    if (await conn.execute(open_.values(released_at=system_now()))).rowcount == 0:
+    ref = await conn.scalar(open_.values(released_at=system_now()).returning(hold.c.ref))
+    if ref is None:
         raise NotFound(f"Er is geen bewaarplicht {hold_id} die nog geldt.")
+    return str(ref)
 
 
 async def holds(conn: AsyncConnection, privacy: Privacy, ref: str | None = None, *, all_: bool = False) -> list[Hold]:

@@ -137,7 +137,7 @@ class TestCommands:
         if COMMANDS[words] == API:
             assert "find(data_dir).get(" in called or "_show(" in called
         if COMMANDS[words] == ITSELF:
-            assert "log_reading(" in called or "logged_reading(" in called
+            assert "log_reading(" in called or "logged_reading(" in called or "_changed(" in called
 
 
 def asks(dependant: Dependant) -> bool:

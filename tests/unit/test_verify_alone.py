@@ -43,5 +43,5 @@ def test_it_is_short_and_stands_alone() -> None:
     text = VERIFY.read_text()
     assert len(text.splitlines()) < 150
     imported = {line.split()[1].split(".")[0] for line in text.splitlines() if line.startswith(("import ", "from "))}
-    others = {"argparse", "base64", "hashlib", "json", "pathlib", "re", "sys", "typing"}
+    others = {"argparse", "base64", "decimal", "hashlib", "json", "pathlib", "re", "sys", "typing"}
     assert imported == {"__future__", "cryptography"} | others
