@@ -11,7 +11,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Date, DateTime, FromClause, Integer, Text, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Date, DateTime, FromClause, Integer, Text, bindparam, func, select, tuple_
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,7 +25,6 @@ from projections.alert_select import (
     bucket_part,
     labelled,
     load_institution,
-    open_lines,
     owner_of,
     part,
     united,
@@ -143,7 +142,7 @@ async def list_alerts(
     tables = (await live(conn, PROJECTION)).tables
     alert, home = tables["alert"], tables["relation"].alias("home")
     query = _alerts(tables, home, local_date(now)).where(*_in_state(tables, state, now))
-    query = visible(query, tables, home, viewer, team, tier).where(open_to(alert.c.hidden, hidden_bits(viewer)))
+    query = visible(query, tables, home, viewer, team, tier).where(*_shown_to(tables, viewer))
     if owner_ref is not None:
         query = query.where(_alert_owner(tables, home, local_date(now)) == owner_ref)
     if relation is not None:
@@ -170,7 +169,7 @@ async def show_alert(
     tables = (await live(conn, PROJECTION)).tables
     alert, home = tables["alert"], tables["relation"].alias("home")
     query = visible(_alerts(tables, home, local_date(now)), tables, home, viewer, None, None)
-    query = query.where(alert.c.alert == alert_id.lower(), open_to(alert.c.hidden, hidden_bits(viewer)))
+    query = query.where(alert.c.alert == alert_id.lower(), *_shown_to(tables, viewer))
     rows = (await conn.execute(query)).mappings().all()
     items = await _alerts_json(conn, rows[:1], tables, now, calendar, silent_after)
     return items[0] if items else None
@@ -212,7 +211,8 @@ async def overdue_lines(
     at = {"today": local_date(now), "now": now}
     key = (line.c.overdue_on, line.c.relation, line.c.line)
     query = visible(query, tables, home, viewer, team, tier, relation)
-    query = open_lines(query, tables, hidden_bits(viewer))
+    hidden = hidden_bits(viewer)
+    query = query.where(open_to(line.c.hidden, hidden))
     if owner_ref is not None:
         query = query.where(owner == owner_ref)
     if unowned is not None:
@@ -232,7 +232,10 @@ async def overdue_lines(
             if len(items) == limit:
                 last: Sequence[Any] = after or ()
                 return Page(items, encode_cursor("overdue_lines", [str(p) for p in last]))
-            item = _line_json(r, row, known, part(r, alert), now, institution.calendar, lead_working_days)
+            of = part(r, alert)
+            if (of["hidden"] or 0) & hidden:
+                of = dict.fromkeys(of)  # the line is overdue for this viewer too; what became of that alert is not
+            item = _line_json(r, row, known, of, now, institution.calendar, lead_working_days)
             if item is not None:
                 items.append(item)
             after = [row["overdue_on"], row["relation"], row["line"]]
@@ -269,6 +272,12 @@ def _alerts(tables: Tables, home: FromClause, today: date) -> Query:
         .join(home, home.c.relation == of.c.root)
         .outerjoin(line, (line.c.relation == alert.c.line_relation) & (line.c.line == alert.c.line))
     )
+
+
+def _shown_to(tables: Tables, viewer: Viewer) -> list[ColumnElement[bool]]:
+    """Its facts are open to the viewer, and so are those of its line: whose that is now and its layers show with it."""
+    hidden = hidden_bits(viewer)
+    return [open_to(tables["alert"].c.hidden, hidden), open_to(func.coalesce(tables["line"].c.hidden, 0), hidden)]
 
 
 def _alert_owner(tables: Tables, home: FromClause, today: date) -> Any:

@@ -33,6 +33,7 @@ from projections.periods import period_of
 from projections.rows import Row
 from projections.schedule_line import Due, Line, Qualifying, Quota
 from projections.transition import MAX_EVIDENCE, Transition
+from projections.viewer import telling
 
 __all__ = [
     "RULE", "RULE_VERSION", "alert_id", "anchor_on", "contacts_of", "decide", "differs", "evidence_of", "meetings_of",
@@ -93,14 +94,16 @@ def anchor_on(row: Row, bucket: Row | None, due_on: date, last_ok_on: date) -> d
 
 
 def evidence_of(row: Row, line: Line, contacts: Sequence[Qualifying], due: Due) -> list[int]:
-    """Ascending: the contacts that the days follow from, the line's own events, and the last cause. Where there are
-    more than an event may name the first contacts go, which restrict nothing (see alert_sight.py)."""
+    """Ascending: the contacts that the days follow from, what set the line, its pauses, the last cause, and the facts
+    that say how restricted the line is. Where there are more than an event may name the first contacts go, then the
+    first pauses: neither restricts more (see alert_sight.py)."""
     until = due.last_ok_on if isinstance(line.cadence, Quota) else due.anchor_on
     counted = [c.position for c in contacts if due.anchor_on <= c.on <= until]
-    own = [row["positions"]["set"], row["cause_position"], *(row["positions"].get("pauses", ()) if line.pauses else ())]
-    pauses = _last(own[2:], MAX_EVIDENCE - 2)
-    room = MAX_EVIDENCE - 2 - len(pauses)
-    return sorted({*own[:2], *pauses, *(_last(counted, room) if room else ())})
+    positions: Mapping[str, Any] = row["positions"]
+    own = {positions["set"], row["cause_position"], *telling(dict(positions.get("restricted", ())))}
+    own.update(_last(positions.get("pauses", ()) if line.pauses else (), MAX_EVIDENCE - len(own)))
+    room = MAX_EVIDENCE - len(own)
+    return sorted({*own, *(_last(counted, room) if room else ())})
 
 
 def _raised(

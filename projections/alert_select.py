@@ -9,18 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     FromClause,
     Table,
-    Text,
-    and_,
     case,
-    cast,
     func,
     literal,
-    literal_column,
-    not_,
     null,
     select,
 )  # fmt: skip
@@ -28,10 +22,9 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from projections.alert_line import united_bucket
-from projections.alert_sight import RESTRICTED
-from projections.institution import ALL, Institution
+from projections.institution import Institution
 from projections.rows import Row
-from projections.sight import in_sight, open_to
+from projections.sight import in_sight
 from projections.viewer import Viewer
 from projections.working_calendar import WorkingCalendar
 
@@ -92,27 +85,6 @@ def visible(
     if relation is not None:
         query = query.where(home.c.relation == select(of.c.root).where(of.c.relation == relation).scalar_subquery())
     return query if tier is None else query.where(home.c.tier == tier)
-
-
-def open_lines(query: Query, tables: Tables, hidden: int) -> Query:
-    """Narrowed to lines of which no event (what set, paused, ended it or left it vacant; the policy that asks for it)
-    has a restriction that the reader does not satisfy (`hidden_bits`)."""
-    if not hidden:
-        return query
-    line, restricted = tables["line"], tables[RESTRICTED]
-    # `positions` holds numbers and lists of numbers.
-    rests_on = func.jsonb_path_query(line.c.positions, literal_column("'$.*[*]'::jsonpath")).table_valued(
-        "value", name="rests_on"
-    )
-    position = cast(literal_column("rests_on.rests_on #>> '{}'", Text), BigInteger)
-    closed = (
-        select(literal(1))
-        .select_from(rests_on)
-        .join(restricted, and_(restricted.c.whole == ALL, restricted.c.position == position))
-        .where(not_(open_to(restricted.c.hidden, hidden)))
-        .correlate(line)
-    )
-    return query.where(not_(closed.exists()))
 
 
 async def united(conn: AsyncConnection, tables: Tables, found: Sequence[tuple[Row, Row | None]]) -> list[Row | None]:

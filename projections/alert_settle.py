@@ -227,7 +227,7 @@ def blank_line(relation: str, line: str, at: datetime = _NEVER) -> Row:
         "relation": relation, "line": line, "our_layer": None, "their_layer": None, "their_person": None,
         "vacant_on": None, "pair": None, "cadence": None, "channels": None, "starts_on": None,
         "grace_working_days": None, "owner": None, "ended_on": None, "pauses": [], "facts": {}, "positions": {},
-        "own_position": 0, "own_at": at, "own_seen_at": at, "cause_position": 0, "cause_at": at,
+        "hidden": 0, "own_position": 0, "own_at": at, "own_seen_at": at, "cause_position": 0, "cause_at": at,
         "seen_at": at, "open": None, "alerts": {}, "last_overdue_on": None, "hosted": None, "root": relation,
         "target": relation, "tier": None, "policy_version": None, "conflict": False, "check_at": None,
         "overdue_from": None, "overdue_on": None, "last_on": None, "stale": True,

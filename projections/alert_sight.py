@@ -4,7 +4,8 @@ Their own events carry no visibility: the book's services write them, for everyb
 the evidence restricts nothing, since everybody may see its date. A fold that keeps these two tables knows of each event
 of an alert or loop which restrictions it has. The evidence comes before it in the book, after a merge perhaps under
 another relation; that is why `restricted` is no relation's. An event names 20 of its causes at most: whoever makes it
-leaves out contacts and what restricts no more than the rest (`workflows.rule.positions`, `alert_rule.evidence_of`).
+leaves out contacts and what restricts no more than the rest (`viewer.telling`, for `workflows.rule.positions` and
+`alert_rule.evidence_of`).
 """
 
 from __future__ import annotations

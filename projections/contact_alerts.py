@@ -33,11 +33,13 @@ from projections.line_facts import LINE_KINDS
 from projections.names import name_key
 from projections.rows import Group, Need, One, Projection, Row, Rows
 from projections.staff import STAFF_KINDS, fold_staff, staff_needs
+from projections.viewer import narrowest, restriction
 from projections.working_calendar import WorkingCalendar
 
 _ASSIGNMENT_KINDS: Final = frozenset({"team.relation_assigned", "team.relation_unassigned"})
 _COUNTERPART_KINDS: Final = frozenset({"counterpart.added", "counterpart.moved", "counterpart.departed"})
 _NOTHING: Final[dict[str, list[Any]]] = {}
+_OPEN: Final[Mapping[int, int]] = {}
 # column of the relation's row -> field of the payload, by kind
 _REGISTERS: Final[Mapping[str, Mapping[str, str]]] = {
     "relation.registered": {"name": "name", "kind": "kind"},
@@ -127,7 +129,7 @@ def build(calendar: WorkingCalendar, lead_working_days: int = LEAD_WORKING_DAYS)
     """The projection for an institution's calendar and lead."""
     return Projection(
         name="contact_alerts",
-        version=9,
+        version=10,
         metadata=metadata,
         needs=needs,
         evolve=evolve,
@@ -194,7 +196,7 @@ def _counterpart(rows: Rows, event: Recorded) -> None:
         told["layer"] = data["layer"]
     for name, value in told.items():
         if name not in facts or event.stamp > facts[name][0]:
-            facts[name] = [event.stamp, value, on, event.kind, event.position]
+            facts[name] = [event.stamp, value, on, event.kind, event.position, restriction(event)]
     row: Row = {"relation": event.relation, "person": person, "facts": facts}
     rows.put("counterpart", row)
     for line in list(rows.group("line", event.relation)):
@@ -209,9 +211,22 @@ def _with_vacancy(line: Row, counterpart: Row | None) -> Row:
     fact = _vacancy(line["their_layer"], counterpart)
     positions = {name: known for name, known in line["positions"].items() if name != "vacant"}
     if fact is None:
-        return {**line, "vacant_on": None, "positions": positions}
-    on, position = fact[2], fact[4]
-    return {**line, "vacant_on": date.fromisoformat(on), "positions": {**positions, "vacant": position}}
+        return _restricted({**line, "vacant_on": None, "positions": positions})
+    on, position, bits = fact[2], fact[4], fact[5]
+    positions = {**positions, "vacant": position}
+    return _restricted({**line, "vacant_on": date.fromisoformat(on), "positions": positions}, {position: bits})
+
+
+def _restricted(line: Row, told: Mapping[int, int] = _OPEN) -> Row:
+    """The line with the restriction bits of what it stands on. `told`: those of an event that is new to it."""
+    positions: dict[str, Any] = line["positions"]
+    stands = {positions[name] for name in line_facts.standing(line["facts"])} | set(positions.get("pauses", ()))
+    stands.add(positions.get("vacant"))
+    known = {**dict(positions.get("restricted", ())), **told}
+    restricted = sorted([position, bits] for position, bits in known.items() if bits and position in stands)
+    positions = {name: known for name, known in positions.items() if name != "restricted"}
+    hidden = narrowest(bits for _, bits in restricted)
+    return {**line, "positions": {**positions, "restricted": restricted} if restricted else positions, "hidden": hidden}
 
 
 def _vacancy(their_layer: str | None, counterpart: Row | None) -> list[Any] | None:
@@ -335,12 +350,13 @@ def _line(rows: Rows, event: Recorded) -> None:
     known: Row = rows.get("line", event.relation, line) or blank
     facts = line_facts.add_fact(known["facts"], event)
     positions: dict[str, Any] = dict(known["positions"])
-    name = {"schedule.line_set": "set", "schedule.line_ended": "ended"}.get(event.kind)
-    if name is not None and facts.get(name) != known["facts"].get(name):
-        positions[name] = event.position
+    for name in ("set", "owner", "ended"):
+        if facts.get(name) != known["facts"].get(name):
+            positions[name] = event.position
     if event.kind in ("schedule.line_paused", "schedule.line_resumed"):
         positions["pauses"] = [*positions.get("pauses", ()), event.position]
-    row: Row = {**known, **line_facts.derive(facts), "facts": facts, "positions": positions}
+    row = {**known, **line_facts.derive(facts), "facts": facts, "positions": positions}
+    row = _restricted(row, {event.position: restriction(event)})
     person = row["their_person"]
     if person is None:
         row = _with_vacancy(row, None)

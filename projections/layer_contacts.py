@@ -16,12 +16,13 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.recorded import local_date
-from projections.alert_select import Tables, open_lines, visible
+from projections.alert_select import Tables, visible
 from projections.contact_alerts import PROJECTION
 from projections.layer_select import LayerState, Stream, extras, lines
 from projections.layers import pairs_in
 from projections.page import Page, bad_cursor, check_limit, decode_cursor, encode_cursor
 from projections.relation_present import year_before
+from projections.sight import open_to
 from projections.store import live
 from projections.viewer import Viewer, hidden_bits
 
@@ -72,8 +73,8 @@ async def layer_contacts(
     asked: Sequence[Any] = []
     if state != "extra":
         stream = lines(build.version, state)
-        stream = stream._replace(query=open_lines(stream.query, build.tables, hidden_bits(viewer)))
-        asked = await read(stream, *([] if after is None else [tuple_(*stream.key) > tuple_(*after)]))
+        seen = open_to(build.tables["line"].c.hidden, hidden_bits(viewer))
+        asked = await read(stream, seen, *([] if after is None else [tuple_(*stream.key) > tuple_(*after)]))
     others: Sequence[Any] = []
     if state in {"all", "extra"}:
         stream = extras(build.version)

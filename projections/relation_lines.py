@@ -8,7 +8,7 @@ gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -26,18 +26,34 @@ def institution_of(rows: Rows, rules: Rules) -> Institution:
     return Institution.of(rows.group("institution", ALL), rules.calendar)
 
 
-def schedule_in(rows: Rows, head: Row, now: datetime, rules: Rules, hidden: int) -> list[dict[str, Any]]:
-    """The schedule of the relation with this head: `line_state.schedule_of` over `lines_of`, under its working days.
+def schedule_in(
+    rows: Rows, head: Row, now: datetime, rules: Rules, hidden: int
+) -> tuple[list[dict[str, Any]], list[Row]]:
+    """The schedule of the relation with this head, `line_state.schedule_of` over `lines_of` under its working days, and
+    the alerts that are open.
 
-    Without the lines that are restricted for the reader (`hidden_bits`); those of others stand as beside them.
+    Without the lines that are restricted for the reader (`hidden_bits`), and the alerts that are or are about one of
+    those. Other lines stand as beside them.
     """
     relation, institution = head["relation"], institution_of(rows, rules)
-    alerts = [a for a in rows.group("alert", relation) if a["state"] == "open"]
     rules = Rules(institution.calendar, rules.lead_working_days)
-    lines, teams, today = lines_of(rows, head, institution), rows.group("assignment", relation), local_date(now)
-    lines = [one for one in lines if shown(one, hidden)]
-    lines = [{**one, "owner": owner_in(rows, (one["owner"], head["owner"]), teams, today)} for one in lines]
-    return schedule_of(lines, rows.group("contact", relation), alerts, now, rules)
+    every, teams, today = lines_of(rows, head, institution), rows.group("assignment", relation), local_date(now)
+    closed = {(one["relation"], one["line"]) for one in every if not shown(one, hidden)}
+    alerts = [
+        a for a in rows.group("alert", relation) if a["state"] == "open" and shown(a, hidden) and not about(a, closed)
+    ]  # fmt: skip
+    lines = [
+        {**one, "owner": owner_in(rows, (one["owner"], head["owner"]), teams, today)}
+        for one in every
+        if shown(one, hidden)
+    ]
+    return schedule_of(lines, rows.group("contact", relation), alerts, now, rules), alerts
+
+
+def about(alert: Row, lines: Collection[tuple[str, str]]) -> bool:
+    """Whether it is about one of these lines, by relation and id; of an absorbed relation it names both."""
+    relation, _, line = (alert["line"] or "").partition(":")
+    return (alert["relation"], alert["line"]) in lines or (relation, line) in lines
 
 
 def lines_of(rows: Rows, head: Row, institution: Institution) -> list[Row]:
@@ -53,20 +69,20 @@ def lines_of(rows: Rows, head: Row, institution: Institution) -> list[Row]:
             first = stands.setdefault((line["our_layer"], line["their_layer"]), line["relation"])
             conflict = first != line["relation"]
         person = people.get((line["relation"], line["their_person"]))
-        vacant_on = _vacant_on(line, person)
+        vacant_on, told = _vacant_on(line, person)
         # Whoever may not know that the person is gone does not see the line either, as in questions 1 and 2.
-        hidden = line["hidden"] | (person["hidden"] if person is not None and vacant_on is not None else 0)
-        own.append({**line, "vacant_on": vacant_on, "hidden": hidden, "conflict": conflict})
+        own.append({**line, "vacant_on": vacant_on, "hidden": line["hidden"] | told, "conflict": conflict})
     return [*own, *_asked_by_policy(head, own, institution)]
 
 
-def _vacant_on(line: Row, person: Row | None) -> date | None:
-    """The first day on which the person of a line is gone, or in another layer than the line is with."""
-    if person is None:
-        return None
-    if not person["present"]:
-        return person["departed_on"]
-    return person["moved_on"] if person["layer"] != line["their_layer"] else None
+def _vacant_on(line: Row, person: Row | None) -> tuple[date | None, int]:
+    """The first day on which the person of a line is gone, or in another layer than the line is with, and the
+    restriction bits of the event that says so."""
+    if person is not None and not person["present"]:
+        return person["departed_on"], person["present_hidden"]
+    if person is not None and person["layer"] != line["their_layer"] and person["moved_on"] is not None:
+        return person["moved_on"], person["layer_hidden"]
+    return None, 0
 
 
 def _asked_by_policy(head: Row, own: Sequence[Row], institution: Institution) -> Iterable[Row]:

@@ -56,8 +56,7 @@ def present(
         return None
     today = local_date(now)
     contacts = rows.group("contact", relation)
-    alerts = [a for a in rows.group("alert", relation) if a["state"] == "open" and shown(a, hidden)]
-    schedule = schedule_in(rows, row, now, rules, hidden)
+    schedule, alerts = schedule_in(rows, row, now, rules, hidden)
     responses = rows.group("response", relation)
     instruments = {i: rows.group("instrument", i) for i in {r["instrument"] for r in responses}}
     since = year_before(today)

@@ -28,6 +28,7 @@ from sqlalchemy import (
     exists,
     func,
     literal_column,
+    not_,
     select,
     true,
     tuple_,
@@ -41,12 +42,14 @@ from projections.kin import ALL, Kin, added_up
 from projections.line_state import DEFAULT_RULES, Rules
 from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.relation_attention import attention_of
+from projections.relation_lines import about
 from projections.relation_matrix import matrix_of
 from projections.relation_present import alert_of, head_of, local_iso, present, year_before
 from projections.relation_questions import attention, not_absorbed, shared_with
 from projections.relation_tables import APART, FOLD
 from projections.relation_view import PROJECTION, name_key
 from projections.rows import MemoryRows, Row
+from projections.sight import open_to
 from projections.store import Live, live, versioned
 from projections.viewer import Viewer, hidden_bits
 
@@ -133,11 +136,14 @@ async def list_relations(
     found = [dict(r) for r in (await conn.execute(wanted)).mappings()]
     rows = found[:limit]
     following = encode_cursor(_SCOPE, (rows[-1]["name_key"], rows[-1]["relation"])) if len(found) > limit else None
-    return Page(await _with_figures(conn, build, rows, local_date(now)), following)
+    return Page(await _with_figures(conn, build, rows, local_date(now), hidden_bits(viewer)), following)
 
 
-async def _with_figures(conn: AsyncConnection, build: Live, rows: Sequence[Row], today: date) -> list[dict[str, Any]]:
-    """The page's items: three queries, whatever its length, and two more where some are the survivors of merges."""
+async def _with_figures(
+    conn: AsyncConnection, build: Live, rows: Sequence[Row], today: date, hidden: int
+) -> list[dict[str, Any]]:
+    """The page's items: three queries, whatever its length, two more where some are the survivors of merges, and one
+    for a reader who may not see everything."""
     own = [r["relation"] for r in rows]
     kin = await _absorbed_by(conn, build, [r["relation"] for r in rows if r["has_absorbed"]])
     ids = [*own, *kin.rows]
@@ -160,12 +166,13 @@ async def _with_figures(conn: AsyncConnection, build: Live, rows: Sequence[Row],
     )
     unresolved = (
         select(alert)
-        .where(alert.c.relation.in_(ids), alert.c.state == literal_column("'open'"))
+        .where(alert.c.relation.in_(ids), alert.c.state == literal_column("'open'"), open_to(alert.c.hidden, hidden))
         .order_by(alert.c.alert)
     )
     by_relation = {r.relation: r for r in await conn.execute(figures)}
     team_rows = (await conn.execute(teams)).all()
-    alert_rows = [dict(r) for r in (await conn.execute(unresolved)).mappings()]
+    closed = await _closed_lines(conn, build, ids, hidden)
+    alert_rows = [dict(r) for r in (await conn.execute(unresolved)).mappings() if not about(dict(r), closed)]
     items: list[dict[str, Any]] = []
     for row in rows:
         members = [row["relation"], *kin.members.get(row["relation"], ())]
@@ -181,6 +188,19 @@ async def _with_figures(conn: AsyncConnection, build: Live, rows: Sequence[Row],
             }
         )
     return items
+
+
+async def _closed_lines(
+    conn: AsyncConnection, build: Live, relations: Sequence[str], hidden: int
+) -> frozenset[tuple[str, str]]:
+    """The lines of these relations that the reader may not see; alerts about those are left out too."""
+    if not hidden:
+        return frozenset()
+    line = build.tables["line"]
+    query = select(line.c.relation, line.c.line).where(
+        line.c.relation.in_(relations), not_(open_to(line.c.hidden, hidden))
+    )
+    return frozenset((r.relation, r.line) for r in await conn.execute(query))
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ line = Table(
     Column("owner", Text),
     Column("ended_on", Date),
     Column("pauses", JSONB, nullable=False, comment="[[from, until or null]]: the first day, the first day after it"),
-    Column("hidden", BigInteger, nullable=False, comment="restriction bits of all its events, see viewer.py"),
+    Column("hidden", BigInteger, nullable=False, comment="restriction bits of what it stands on, see line_facts.py"),
     Column("facts", JSONB, nullable=False, info=FOLD),
 )
 
@@ -281,6 +281,8 @@ counterpart = Table(
     Column("departed_on", Date, comment="null: has not left"),
     Column("moved_on", Date, comment="since when in this layer, where a move brought the person there"),
     Column("hidden", BigInteger, nullable=False, comment="restriction bits of all its events, see viewer.py"),
+    Column("present_hidden", BigInteger, nullable=False, comment="of the event that `present` follows from"),
+    Column("layer_hidden", BigInteger, nullable=False, comment="of the event that `layer` follows from"),
     Column("stamps", JSONB, nullable=False, info=FOLD),
 )
 

@@ -110,19 +110,21 @@ def _counterpart(rows: Rows, event: Recorded, relation: Row) -> None:
     data, stamp = event.data, event.stamp
     person: Row = dict(rows.get("counterpart", event.relation, data["person"]) or {
         "relation": event.relation, "person": data["person"], **dict.fromkeys(_DETAILS), "present": True,
-        "departed_on": None, "moved_on": None, "hidden": 0, "stamps": {},
+        "departed_on": None, "moved_on": None, "hidden": 0, "present_hidden": 0, "layer_hidden": 0, "stamps": {},
     })  # fmt: skip
-    person["hidden"] |= restriction(event)
+    bits = restriction(event)
+    person["hidden"] |= bits
     if event.kind == "counterpart.departed":
-        register(person, "present", stamp, present=False, departed_on=local_date(event.occurred_at))
+        on = local_date(event.occurred_at)
+        register(person, "present", stamp, present=False, departed_on=on, present_hidden=bits)
     else:
         for field in _DETAILS:
             if event.kind == "counterpart.added" or field in data:
                 moved_on = local_date(event.occurred_at) if event.kind == "counterpart.moved" else None
-                since: Row = {"moved_on": moved_on} if field == "layer" else {}
+                since: Row = {"moved_on": moved_on, "layer_hidden": bits} if field == "layer" else {}
                 register(person, field, stamp, **{field: data.get(field)}, **since)
         if event.kind == "counterpart.added":
-            register(person, "present", stamp, present=True, departed_on=None)
+            register(person, "present", stamp, present=True, departed_on=None, present_hidden=bits)
     rows.put("counterpart", person)
 
 
@@ -155,9 +157,7 @@ def _line(rows: Rows, event: Recorded, relation: Row) -> None:
     line = event.data["line"]
     known = rows.get("line", event.relation, line)
     facts = line_facts.add_fact({} if known is None else known["facts"], event)
-    hidden = (0 if known is None else known["hidden"]) | restriction(event)
-    row = {"relation": event.relation, "line": line, **line_facts.derive(facts), "hidden": hidden, "facts": facts}
-    rows.put("line", row)
+    rows.put("line", {"relation": event.relation, "line": line, **line_facts.derive(facts), "facts": facts})
 
 
 def _line_of(data: Mapping[str, Any]) -> str | None:
@@ -308,7 +308,7 @@ def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
 
 
 PROJECTION: Final = Projection(
-    name="relation_view", version=12, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
+    name="relation_view", version=13, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
     kept=frozenset({"alias", SPENT, RESTRICTED}), evolve_withdrawn=evolve_withdrawn, triggers=triggers,
     later=SUMS_LATER,
 )  # fmt: skip

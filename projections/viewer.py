@@ -10,7 +10,7 @@ million.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal, get_args
@@ -84,7 +84,8 @@ DEPARTMENT: Final = 2
 NAMED: Final = 4
 _FIRST_OF_NAMES: Final = 8
 _NAME_BITS: Final = 48
-_ALL: Final = TEAM | DEPARTMENT | NAMED | ((1 << _NAME_BITS) - 1) << _FIRST_OF_NAMES
+_NAMES: Final = ((1 << _NAME_BITS) - 1) << _FIRST_OF_NAMES
+_ALL: Final = TEAM | DEPARTMENT | NAMED | _NAMES
 
 
 def restriction(event: Recorded) -> int:
@@ -107,6 +108,35 @@ def visibility_of(bits: int) -> str:
     if bits & DEPARTMENT:
         return "department"
     return "team" if bits & TEAM else "organisation"
+
+
+def narrowest(restricted: Iterable[int]) -> int:
+    """How restricted what follows from all of several facts is."""
+    found = 0
+    for bits in restricted:
+        found |= bits
+    return found
+
+
+def telling(restricted: Mapping[int, int]) -> set[int]:
+    """Of facts by position, with their restriction bits: the last ones that together are as restricted, to every
+    reader, as all of them are. Four at most: one for `team`, one for `named`, and two of two departments, since what
+    two departments restricted is open to none.
+    """
+    found: set[int] = set()
+    before = 0
+    for position in sorted(restricted, reverse=True):
+        after = _to_readers(before | restricted[position])
+        if after != before:
+            found.add(position)
+            before = after
+    return found
+
+
+def _to_readers(bits: int) -> int:
+    """All bits that change nothing any more about who may see it: more name bits than one department has are open to
+    no department."""
+    return bits | _NAMES if (bits & _NAMES).bit_count() > _NAME_BITS // 2 else bits
 
 
 def hidden_bits(viewer: Viewer, named: Collection[str] = ()) -> int:

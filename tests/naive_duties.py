@@ -13,7 +13,7 @@ from events.recorded import Recorded
 from tests.naive import AMSTERDAM, RELATIONS, counting, day, local
 from tests.naive_contacts import contacts
 from tests.naive_days import DAY, WorkingDays, months_after
-from tests.naive_workflows import by, falling, horizon, plan_in_force, standings, superseded
+from tests.naive_workflows import by, drafted, falling, horizon, plan_in_force, standings, superseded
 
 # due_on, last_ok_on, from_on, until_on, owner, positions of the facts that say so
 _Terms = tuple[date, date, date, date | None, str | None, list[int]]
@@ -81,7 +81,7 @@ def _plan(own: Sequence[Recorded], events: Sequence[Recorded]) -> Iterator[_Duty
         yield (
             "plan_due",
             f"plan:{last.data['plan']}",
-            _overdue(review if ends_on is None else min(review, ends_on), last),
+            _overdue(review if ends_on is None else min(review, ends_on), last, *drafted(own, last)),
         )
 
 

@@ -49,10 +49,18 @@ def rows(events: Iterable[Recorded]) -> Table:
 
 
 def at_relation(events: Iterable[Recorded]) -> Table:
-    """Those rows, with whom each is for: the narrowest of all that was told of it."""
+    """Those rows, with whom each is for: the narrowest of what it stands on."""
     events = list(events)
     told = grouped(events, ["line"], *_LINES)
-    return {key: {**row, "hidden": bits(*told[key])} for key, row in rows(events).items()}
+    return {key: {**row, "hidden": bits(*_standing(told[key]))} for key, row in rows(events).items()}
+
+
+def _standing(mine: Sequence[Recorded]) -> list[Recorded]:
+    """What is not replaced: the setting, what named the owner, an end after the setting, every pause and resumption."""
+    line, owner = last(mine, _LINES[0]), last(mine, _LINES[0], "schedule.line_reassigned")
+    ended = last(mine, _LINES[0], "schedule.line_ended")
+    found = {e.position: e for e in (line, owner, ended) if e is not None}
+    return list((found | {e.position: e for e in mine if e.kind in _LINES[3:]}).values())
 
 
 def _pauses(mine: Sequence[Recorded]) -> list[list[str]]:
@@ -76,7 +84,10 @@ def own(events: Iterable[Recorded]) -> Table:
         gone = _gone(events, relation, row)
         where = {
             "set": last(mine, _LINES[0]), "ended": last(mine, "schedule.line_ended"), "vacant": gone,
+            "owner": last(mine, _LINES[0], "schedule.line_reassigned"),
         }  # fmt: skip
+        stands = [*_standing(mine), *([] if gone is None else [gone])]
+        restricted = sorted([e.position, bits(e)] for e in stands if bits(e))
         pauses = positions(e for e in mine if e.kind in _LINES[3:])
         others = [o for (of, _), o in table.items() if of == root != relation]
         found[relation, line] = {
@@ -84,8 +95,9 @@ def own(events: Iterable[Recorded]) -> Table:
             "tier": heads[root]["tier"] if root in heads else None, "policy_version": None,
             "positions": {
                 **{name: e.position for name, e in where.items() if e is not None},
-                **({"pauses": pauses} if pauses else {}),
+                **({"pauses": pauses} if pauses else {}), **({"restricted": restricted} if restricted else {}),
             },
+            "hidden": bits(*stands),
             "conflict": relation in absorbed and row["pair"] is not None and row["ended_on"] is None
             and any(o["pair"] == row["pair"] and o["ended_on"] is None for o in others),
         }  # fmt: skip
@@ -171,7 +183,7 @@ def by_policy(events: Iterable[Recorded]) -> Table:
                 "starts_on": starts_on, "grace_working_days": terms["grace_working_days"], "owner": None,
                 "ended_on": end, "pauses": [], "vacant_on": None, "root": relation, "tier": tier,
                 "policy_version": policy.data["policy_version"], "positions": {"set": policy.position},
-                "conflict": False,
+                "conflict": False, "hidden": 0,
             }  # fmt: skip
     return found
 

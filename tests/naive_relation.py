@@ -139,16 +139,17 @@ def counterparts(events: Iterable[Recorded]) -> Table:
     found: Table = {}
     for key, mine in grouped(events, ["person"], *_COUNTERPARTS).items():
         row: dict[str, Any] = dict.fromkeys(("name", "function", "layer", "decision_role"))
-        row |= {"present": True, "departed_on": None, "moved_on": None}
+        row |= {"present": True, "departed_on": None, "moved_on": None, "present_hidden": 0, "layer_hidden": 0}
         for e in mine:
             if e.kind == "counterpart.departed":
-                row |= {"present": False, "departed_on": day(e)}
+                row |= {"present": False, "departed_on": day(e), "present_hidden": bits(e)}
                 continue
             fields = ("name", "function", "layer", "decision_role")
             row |= {f: e.data.get(f) for f in fields if f in e.data or e.kind == "counterpart.added"}
             if e.kind == "counterpart.added":
                 row |= {"present": True, "departed_on": None, "moved_on": None}
+                row |= {"present_hidden": bits(e), "layer_hidden": bits(e)}
             elif "layer" in e.data:
-                row["moved_on"] = day(e)
+                row |= {"moved_on": day(e), "layer_hidden": bits(e)}
         found[key] = {**row, "hidden": bits(*mine)}
     return found

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from events.recorded import ORGANISATION, Recorded
 from tests import naive_heads, naive_insight
-from tests.naive import Row, Table, counting, day, last, name_key, on, positions
+from tests.naive import Row, Table, bits, counting, day, last, name_key, on, positions
 from tests.naive_days import DAY, months_after
 
 ITEMS: Final = (
@@ -58,14 +58,14 @@ def relations(events: Iterable[Recorded]) -> Table:
         name = None if named is None else named.data["name"]
         parts, fall = standings(own), falling(own, known)
         standing: Row = {
-            part: {"evidence": positions(told or ([tier] if tier else []))[-20:], "missing": missing}
+            part: {**_told(told or ([tier] if tier else [])), "missing": missing}
             for part, (_, told, missing) in parts.items()
         }
         if fall is not None:
             since, before, after, told = fall
             standing["falling"] = {
                 "instrument": "nps", "since": str(since), "before": round(before, 2), "after": round(after, 2),
-                "evidence": positions(told)[-20:],
+                **_told(told),
             }  # fmt: skip
         found[relation,] = {
             "name": name, "name_key": name_key(name), "tier": None if tier is None else tier.data["tier"],
@@ -74,6 +74,10 @@ def relations(events: Iterable[Recorded]) -> Table:
             **{f"{part}_until": until for part, (until, _, _) in parts.items()}, "standing": standing, "stale": [],
         }  # fmt: skip
     return found
+
+
+def _told(evidence: Sequence[Recorded]) -> Row:
+    return {"evidence": positions(evidence)[-20:], "hidden": bits(*evidence)}
 
 
 def standings(own: Sequence[Recorded]) -> dict[str, Part]:
@@ -102,7 +106,7 @@ def _plan(own: Sequence[Recorded]) -> Part:
     plan = plan_in_force(own)
     if plan is not None:
         ends_on = horizon(own, plan)
-        return (date.max if ends_on is None else ends_on + DAY), [plan], []
+        return (date.max if ends_on is None else ends_on + DAY), [plan, *drafted(own, plan)], []
     approved = by(own, "plan", "plan.approved")
     gone = [e for e in own if e.kind == "plan.superseded" and e.data["plan"] in approved]
     return (day(gone[-1]), gone[-1:], []) if gone else (None, [], [])
@@ -125,6 +129,11 @@ def horizon(own: Sequence[Recorded], approved: Recorded) -> date | None:
     drafted = by(own, "plan", "plan.drafted").get(approved.data["plan"])
     ends_on = None if drafted is None else on(drafted.data["horizon_on"])
     return None if ends_on is None or ends_on < day(approved) else ends_on
+
+
+def drafted(own: Sequence[Recorded], approved: Recorded) -> list[Recorded]:
+    """What says the last day of a plan, if that counts."""
+    return [by(own, "plan", "plan.drafted")[approved.data["plan"]]] if horizon(own, approved) is not None else []
 
 
 def _knowledge(own: Sequence[Recorded]) -> Part:
@@ -157,4 +166,4 @@ def falling(own: Sequence[Recorded], known: Sequence[Recorded]) -> tuple[date, f
     if before <= after or before - after < 0.05 * (wording["scale_max"] - wording["scale_min"]):
         return None
     enough: int = wording["min_n"]
-    return day(figures[-1][enough - 1]), before, after, figures[-1]
+    return day(figures[-1][enough - 1]), before, after, [*figures[-2], *figures[-1]]

@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple, get_args
 
 from events.fields import KnowledgeItem
 from projections.periods import add_period
-from projections.workflows.facts import Entry, Keep, Known
+from projections.viewer import narrowest
+from projections.workflows.facts import HIDDEN, Entry, Keep, Known
 from projections.workflows.plan_due import PLAN_KEEPS, horizon, in_force
 from projections.workflows.rule import DAY
 from projections.workflows.thresholds import Thresholds
@@ -91,10 +92,8 @@ def _plan(known: Known) -> Standing:
         gone = [e for p in known.all("plan") if (e := p.get("superseded")) is not None and p.get("approved")]
         last = max(gone, key=lambda e: e.stamp, default=None)
         return Standing(None) if last is None else Standing(last.on, (last,))
-    approved, ends_on = plan.entries["approved"], horizon(plan)
-    if ends_on is None or ends_on < approved.on:
-        return Standing(date.max, (approved,))
-    return Standing(ends_on + DAY, (approved,))
+    approved, last = plan.entries["approved"], horizon(plan)
+    return Standing(date.max, (approved,)) if last is None else Standing(last[0] + DAY, (approved, last[1]))
 
 
 def _knowledge(known: Known) -> Standing:
@@ -144,7 +143,8 @@ def _fall(instrument: str, quarters: dict[tuple[int, int], list[Entry]], thresho
         return None
     by_time = sorted(figures[-1], key=lambda e: e.stamp)
     since = by_time[max(1, terms["min_n"]) - 1].on
-    return Falling(instrument, since, round(before, 2), round(after, 2), tuple(by_time))
+    evidence = (*sorted(figures[-2], key=lambda e: e.stamp), *by_time)
+    return Falling(instrument, since, round(before, 2), round(after, 2), evidence)
 
 
 def _mean(entries: Sequence[Entry]) -> float:
@@ -158,17 +158,19 @@ def summary(known: Known, thresholds: Thresholds) -> dict[str, Any]:
     fall = falling(known, thresholds)
     tier = known.own("tier")
     standing: dict[str, Any] = {
-        name: {"evidence": _positions(part.evidence or ((tier,) if tier else ())), "missing": list(part.missing)}
+        name: {**_told(part.evidence or ((tier,) if tier else ())), "missing": list(part.missing)}
         for name, part in parts.items()
     }
     if fall is not None:
         standing["falling"] = {
             "instrument": fall.instrument, "since": str(fall.since), "before": fall.before, "after": fall.after,
-            "evidence": _positions(fall.evidence),
+            **_told(fall.evidence),
         }  # fmt: skip
     return {**{f"{name}_until": part.until for name, part in parts.items()}, "falling": fall is not None,
             "standing": standing}  # fmt: skip
 
 
-def _positions(evidence: Sequence[Entry]) -> list[int]:
-    return sorted({e.position for e in evidence})[-20:]
+def _told(evidence: Sequence[Entry]) -> dict[str, Any]:
+    """The last 20 positions, and the restriction bits of all."""
+    hidden = narrowest(e.data.get(HIDDEN, 0) for e in evidence)
+    return {"evidence": sorted({e.position for e in evidence})[-20:], "hidden": hidden}

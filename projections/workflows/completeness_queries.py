@@ -19,7 +19,7 @@ from projections.page import Page, check_limit, decode_cursor, encode_cursor
 from projections.rows import Row
 from projections.sight import in_sight
 from projections.store import live
-from projections.viewer import Viewer
+from projections.viewer import Viewer, hidden_bits
 from projections.workflows.completeness import PARTS, summary
 from projections.workflows.facts import Known
 from projections.workflows.projection import PROJECTION
@@ -49,7 +49,8 @@ async def incomplete_relations(
 
     {relation, relation_name, tier, owner, lacks: [{what, since, missing, evidence}], satisfaction_falling}. `what`: one
     of PARTS. `since`: the first day without, None when there never was any. `missing`: which items of knowledge.
-    `evidence`: positions. Raises Invalid for a bad cursor or limit.
+    `evidence`: positions. What follows from a fact that the viewer may not see is left out, as its alert is. Raises
+    Invalid for a bad cursor or limit.
     """
     check_limit(limit)
     tables = (await live(conn, PROJECTION)).tables
@@ -68,7 +69,7 @@ async def incomplete_relations(
             if len(items) == limit:
                 last: Sequence[Any] = after or ()
                 return Page(items, encode_cursor(_SCOPE, [str(part) for part in last]))
-            item = _item(row, today)
+            item = _item(row, today, hidden_bits(viewer))
             if item is not None:
                 items.append(item)
             after = [row["name_key"], row["relation"]]
@@ -109,22 +110,26 @@ async def _unite(conn: AsyncConnection, tables: Tables, kin: Kin, rows: list[Row
             row.update(summary(known, thresholds))
 
 
-def _item(row: Row, today: date) -> dict[str, Any] | None:
+def _item(row: Row, today: date, hidden: int) -> dict[str, Any] | None:
+    standing: Mapping[str, Mapping[str, Any]] = row["standing"]
     lacks: list[dict[str, Any]] = []
     for name in PARTS:
         until: date | None = row[f"{name}_until"]
-        if until is None or until <= today:
-            why: Mapping[str, Any] = row["standing"].get(name, {})
+        why: Mapping[str, Any] = standing.get(name, {})
+        if (until is None or until <= today) and not why.get("hidden", 0) & hidden:
             since = None if until is None else str(until)
             missing, evidence = why.get("missing", []), why.get("evidence", [])
             lacks.append({"what": name, "since": since, "missing": missing, "evidence": evidence})
     if not lacks:
         return None
+    falling = standing.get("falling")
+    if falling is not None:
+        falling = None if falling["hidden"] & hidden else {k: v for k, v in falling.items() if k != "hidden"}
     return {
         "relation": row["relation"],
         "relation_name": row["name"],
         "tier": row["tier"],
         "owner": row["owner"],
         "lacks": lacks,
-        "satisfaction_falling": row["standing"].get("falling"),
+        "satisfaction_falling": falling,
     }

@@ -38,4 +38,4 @@ def wanted(known: Known, terms: Terms) -> Iterator[Duty]:
         yield overdue("falling:satisfaction", last, tier, *fall.evidence)
 
 
-RULE: Final = Rule(name="a_relation_incomplete", version=1, keeps=COMPLETENESS_KEEPS, wanted=wanted)
+RULE: Final = Rule(name="a_relation_incomplete", version=2, keeps=COMPLETENESS_KEEPS, wanted=wanted)

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Final
 
 from projections.periods import add_period
-from projections.workflows.facts import Fact, Keep, Known
+from projections.workflows.facts import Entry, Fact, Keep, Known
 from projections.workflows.rule import Duty, Rule, overdue
 from projections.workflows.thresholds import Terms
 
@@ -28,9 +28,13 @@ def holds(fact: Fact) -> bool:
     return approved is not None and (superseded is None or superseded.stamp < approved.stamp)
 
 
-def horizon(fact: Fact) -> date | None:
+def horizon(fact: Fact) -> tuple[date, Entry] | None:
+    """The last day of an approved plan and what says so; None where that day is before its approval, or nobody said."""
     drafted = fact.get("drafted")
-    return None if drafted is None else date.fromisoformat(drafted.data["horizon_on"])
+    ends_on = None if drafted is None else date.fromisoformat(drafted.data["horizon_on"])
+    if drafted is None or ends_on is None or ends_on < fact.entries["approved"].on:
+        return None
+    return ends_on, drafted
 
 
 def in_force(known: Known) -> Fact | None:
@@ -44,10 +48,11 @@ def wanted(known: Known, terms: Terms) -> Iterator[Duty]:
     if plan is not None:
         approved = plan.entries["approved"]
         review_on = add_period(approved.on, f"P{terms.thresholds.plan_review_months}M")
-        ends_on = horizon(plan)
-        if ends_on is not None and ends_on >= approved.on:
-            review_on = min(review_on, ends_on)
-        yield overdue(known.about("plan", plan), review_on, approved)
+        last = horizon(plan)
+        if last is None:
+            yield overdue(known.about("plan", plan), review_on, approved)
+        else:
+            yield overdue(known.about("plan", plan), min(review_on, last[0]), approved, last[1])
     plans = {(p.relation, p.id): p for p in known.all("plan")}
     for action in known.all("action"):
         agreed = action.get("agreed")
@@ -66,7 +71,7 @@ def wanted(known: Known, terms: Terms) -> Iterator[Duty]:
 
 RULE: Final = Rule(
     name="plan_due",
-    version=1,
+    version=2,
     keeps=(
         *PLAN_KEEPS,
         Keep("plan.action_agreed", "action", "{action}", "agreed", ("plan", "owner", "due_on")),

@@ -178,7 +178,7 @@ def settle(rows: Rows, relations: Iterable[str], *, terms: Terms) -> None:
 def build(calendar: WorkingCalendar, thresholds: Thresholds = Thresholds()) -> Projection:  # noqa: B008 frozen
     """The projection for an institution's calendar and thresholds."""
     return Projection(
-        name="workflows", version=4, metadata=metadata, needs=needs, evolve=evolve, kinds=KINDS,
+        name="workflows", version=5, metadata=metadata, needs=needs, evolve=evolve, kinds=KINDS,
         evolve_withdrawn=evolve_withdrawn, settle=partial(settle, terms=Terms(thresholds, calendar)),
         settle_needs=settle_needs, spread=spread, kept=frozenset({"alias", "roster", "pending", RESTRICTED}),
     )  # fmt: skip
@@ -253,7 +253,7 @@ def _keep(rows: Rows, event: Recorded) -> list[str]:
         if entries is None:
             continue
         if event.kind == "satisfaction.scored":
-            entries[name][4] = _scored(rows, event)
+            entries[name][4] = {**entries[name][4], **_scored(rows, event)}
         rows.put("fact", {**row, "entries": entries})
         changed.append(keep.fact)
     return changed

@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from typing import Any, Final, Literal
 
 from projections.transition import MAX_EVIDENCE
+from projections.viewer import telling
 from projections.workflows.facts import HIDDEN, Entry, Keep, Known
 from projections.workflows.thresholds import Terms, Thresholds, steps_of
 
@@ -54,12 +55,11 @@ def overdue(
 
 
 def positions(evidence: Iterable[Entry]) -> list[int]:
-    """Ascending. Where there are more than an event may name: the last one of each restriction that some of them have,
-    since an alert is as restricted as what it names, and of the others the last ones."""
+    """Ascending. Where there are more than an event may name: those that say how restricted all of them are, since an
+    alert is as restricted as what it names, and of the others the last ones."""
     found = {e.position: e.data.get(HIDDEN, 0) for e in evidence}
-    restricted = {found[position]: position for position in sorted(found) if found[position]}
-    telling = set(restricted.values())
-    by_weight = sorted(found, key=lambda position: (position in telling, position))
+    restricted = telling(found)
+    by_weight = sorted(found, key=lambda position: (position in restricted, position))
     return sorted(by_weight[-MAX_EVIDENCE:])
 
 

@@ -139,7 +139,8 @@ async def resolve(id: str, request: Request, parts: HasParts, viewer: Reader, _:
 
 
 async def _alert(parts: Parts, conn: AsyncConnection, viewer: Viewer, id_: str, now: datetime) -> dict[str, Any]:
-    found = await show_alert(conn, id_, now, viewer, parts.calendar) if is_uuid(id_) else None
+    silent_after = parts.settings.silent_working_days
+    found = await show_alert(conn, id_, now, viewer, parts.calendar, silent_after) if is_uuid(id_) else None
     if found is None:
         raise NotFound("No such alert, or not one of yours.")
     return found

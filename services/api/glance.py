@@ -56,8 +56,9 @@ async def _programmes(conn: AsyncConnection, parts: Parts, viewer: Viewer, now: 
 
 async def _ending(conn: AsyncConnection, parts: Parts, viewer: Viewer, now: datetime) -> Page:
     return await list_alerts(
-        conn, state="open", rule="agreement_ending", limit=SHOWN, now=now, viewer=viewer, calendar=parts.calendar
-    )
+        conn, state="open", rule="agreement_ending", limit=SHOWN, now=now, viewer=viewer, calendar=parts.calendar,
+        silent_after=parts.settings.silent_working_days,
+    )  # fmt: skip
 
 
 async def _incomplete(conn: AsyncConnection, parts: Parts, viewer: Viewer, now: datetime) -> Page:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from events.clock import set_clock
+from events.clock import advance_clock, set_clock
 from services.api.shapes.alerts import IncompleteRelation, Loop
 from services.settings import Settings
 from tests.alert_trial import at
@@ -58,6 +58,7 @@ async def test_a_low_score_is_followed_up_by_whoever_reads_it(
     settings: Settings, engine: AsyncEngine, department: AddDepartment
 ) -> None:
     added = await department("zorg")
+    settings = settings.model_copy(update={"silent_working_days": 30})
     async with engine.begin() as conn:
         await set_clock(conn, at("2026-02-09"))
     async with running(settings, SERVICES) as book:
@@ -100,3 +101,16 @@ async def test_a_low_score_is_followed_up_by_whoever_reads_it(
         assert [lack.what for lack in lacks] == ["schedule", "board_line", "plan", "knowledge"]
         assert (await book.get("/v1/questions/4?tier=B")).json()["items"] == []
         assert (await book.get("/v1/questions/4?team=jeugd")).json()["items"] == []
+        await one_alert_says_what_the_list_says(book, engine)
+
+
+async def one_alert_says_what_the_list_says(book: Book, engine: AsyncEngine) -> None:
+    """Also of departments that are silent: by the setting, which takes longer here than usual."""
+    async with engine.begin() as conn:
+        await advance_clock(conn, at("2026-02-20"))
+    alerts = (await book.get("/v1/alerts")).json()["items"]
+    assert alerts
+    assert {name for alert in alerts for name in alert["silent_sources"]} == set()
+    for alert in alerts:
+        assert (await book.get(f"/v1/alerts/{alert['id']}")).json() == alert
+        assert (await book.get(f"/v1/questions/10?alert={alert['id']}")).json()["alert"] == alert

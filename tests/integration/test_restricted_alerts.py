@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,14 +15,15 @@ from projections.alert_explain import explain
 from projections.alert_queries import list_alerts, overdue_lines, show_alert
 from projections.history import history_of, relation_as_of
 from projections.layer_contacts import layer_contacts
-from projections.relation_queries import matrix, show
+from projections.relation_queries import list_relations, matrix, show
 from projections.rows import fold
 from projections.timeline_queries import after_position, relation_page, team_page
 from projections.viewer import EVERYTHING, Viewer, of_team
 from projections.workflows import projection as workflows
+from projections.workflows.completeness_queries import incomplete_relations
 from projections.workflows.loop_queries import find_loop, list_loops
 from tests.alert_trial import at
-from tests.given import DELFT, HAAG, Book
+from tests.given import DELFT, HAAG, NPS, Book
 from tests.read_models import record
 
 PROJECTIONS = (contact_alerts.PROJECTION, relation_view.PROJECTION, team_timeline.PROJECTION, workflows.PROJECTION)
@@ -79,6 +81,7 @@ async def seen(conn: AsyncConnection, viewer: Viewer) -> list[set[str]]:
     why = [a for a in names if await explain(conn, a, NOW, viewer) is not None]
     whole = await show(conn, HAAG, NOW, viewer)
     then = await relation_as_of(conn, HAAG, viewer=viewer)
+    beside = (await list_relations(conn, now=NOW, viewer=viewer)).items
     assert whole is not None
     assert then is not None
     told = [e["detail"] for e in (await relation_page(conn, HAAG, viewer, limit=200)).items]
@@ -86,6 +89,7 @@ async def seen(conn: AsyncConnection, viewer: Viewer) -> list[set[str]]:
     found = [
         [a["id"] for a in listed], one, why, [a["id"] for a in whole["open_alerts"]],
         [a["id"] for a in then["open_alerts"]], _alerts(told), _alerts(past),
+        [a["id"] for one in beside for a in one["open_alerts"]],
     ]  # fmt: skip
     if viewer.is_of("wmo"):
         page = (await team_page(conn, "wmo", viewer, limit=200, family="alert")).items
@@ -191,6 +195,153 @@ async def test_a_line_is_overdue_and_a_gap_for_who_may_see_it(
         assert sorted(line["line"] for cell in grid["cells"] for line in cell["required"]) == lines
         first = await overdue_lines(conn, NOW, viewer=viewer, limit=1)
         assert (first.next is None) is (len(lines) == 1), "a page has no room kept for what is not shown"
+
+
+# What is told of a line, in order: `set` anew, `owner` (a reassignment) or `end`, `person` (their person left) or
+# `back`, and for whom; and whether the line stands on a restricted fact after that.
+LIVES: Mapping[str, tuple[Sequence[tuple[str, str]], bool]] = {
+    "open": ([("set", "organisation")], False),
+    "closed": ([("set", "department")], True),
+    "set again": ([("set", "department"), ("set", "organisation")], False),
+    "set again closed": ([("set", "organisation"), ("set", "department")], True),
+    "new owner": ([("set", "department"), ("owner", "organisation")], True),
+    "closed owner": ([("set", "organisation"), ("owner", "department")], True),
+    "owner again": ([("set", "organisation"), ("owner", "department"), ("owner", "organisation")], False),
+    "owner by set": ([("set", "organisation"), ("owner", "department"), ("set", "organisation")], False),
+    "taken up": ([("set", "organisation"), ("end", "department"), ("set", "organisation")], False),
+    "gone": ([("set", "organisation"), ("person", "department")], True),
+    "back": ([("set", "organisation"), ("person", "department"), ("back", "organisation")], False),
+    "gone openly": ([("back", "department"), ("set", "organisation"), ("person", "organisation")], False),
+}
+
+
+def lived(book: Book, name: str) -> Recorded:
+    """Tells a line's life; the event that set it last."""
+    last: Recorded | None = None
+    for n, (what, visibility) in enumerate(LIVES[name][0], 6):
+        on, told = {"occurred_on": f"2026-01-{n:02}"}, {"department": "zorg", "visibility": visibility}
+        match what:
+            case "set":
+                set_ = {
+                    "line": name, "our_layer": "board", "their_layer": "board", "starts_on": "2024-01-01",
+                    "cadence": {"mode": "rolling", "every": "P3M"}, "grace_working_days": 5, "owner": "ref~a",
+                    "their_person": name, **on,
+                }  # fmt: skip
+                last = book.tell("schedule.line_set", set_, **told)
+            case "owner":
+                book.tell("schedule.line_reassigned", {"line": name, "owner": "ref~b", **on}, **told)
+            case "end":
+                book.tell("schedule.line_ended", {"line": name, **on}, **told)
+            case "person":
+                book.tell("counterpart.departed", {"person": name, **on}, **told)
+            case _:
+                book.tell("counterpart.added", {"person": name, "name": "x", "layer": "board", **on}, **told)
+    assert last is not None
+    return last
+
+
+@pytest.mark.parametrize("viewer", [EVERYTHING, ZORG, WMO, ANNA, BOARD], ids=lambda viewer: viewer.name)
+async def test_questions_schedule_and_alerts_agree_on_whom_a_line_is_for(engine: AsyncEngine, viewer: Viewer) -> None:
+    """It is as restricted as the facts that it stands on: what was replaced counts no more, in all places alike."""
+    book = of_the_team()
+    for name in LIVES:
+        data = {
+            "alert": alert_of(name), "rule": "contact_overdue", "rule_version": 1, "line": name, "due_on": "2026-02-02",
+            "overdue_on": "2026-02-10", "last_ok_on": "2026-02-09", "level": 0, "silent": False,
+            "evidence": [lived(book, name).position], "occurred_on": "2026-03-03",
+        }  # fmt: skip
+        book.tell("alert.raised", data, department="relatieboek")
+    may = {n for n, (_, closed) in LIVES.items() if viewer in (EVERYTHING, ZORG) or not closed}
+    vacant = {"gone", "gone openly"}
+    await record(engine, book.events, (contact_alerts.PROJECTION, relation_view.PROJECTION))
+    async with engine.connect() as conn:
+        late = (await overdue_lines(conn, NOW, viewer=viewer)).items
+        covered = (await layer_contacts(conn, NOW, viewer=viewer)).items
+        whole, grid = await show(conn, HAAG, NOW, viewer), await matrix(conn, HAAG, NOW, viewer)
+        then = await relation_as_of(conn, HAAG, viewer=viewer)
+        listed = (await list_alerts(conn, now=NOW, viewer=viewer)).items
+        (beside,) = (await list_relations(conn, now=NOW, viewer=viewer)).items
+        one = {n for n in LIVES if await show_alert(conn, alert_of(n), NOW, viewer) is not None}
+    assert whole is not None
+    assert grid is not None
+    assert then is not None
+    lines = {
+        "question 1": {item["line"] for item in late} | (may & vacant),
+        "question 2": {item["line"] for item in covered},
+        "schedule": {line["line"] for line in whole["schedule"]},
+        "schedule as of now": {line["line"] for line in then["schedule"]},
+        "matrix": {line["line"] for cell in grid["cells"] for line in cell["required"]},
+    }
+    assert lines == dict.fromkeys(lines, may)
+    assert vacant.isdisjoint(item["line"] for item in late)
+    # A vacant line's alert is over at the next tick; until then it says no more than the events that it names.
+    alerts = {
+        "list": {a["line"] for a in listed}, "one": one,
+        "relation": {a["line"] for a in whole["open_alerts"]}, "then": {a["line"] for a in then["open_alerts"]},
+        "beside the list": {a["line"] for a in beside["open_alerts"]} - (vacant - may),
+    }  # fmt: skip
+    assert alerts == dict.fromkeys(alerts, may)
+
+
+async def test_a_restricted_alert_of_an_open_line_leaves_no_trace_in_its_state(engine: AsyncEngine) -> None:
+    """The line is late for everybody; that there is an alert, that it climbed and was put off, only for some."""
+    book = of_the_team()
+    line = lived(book, "open")
+    secret = promised(book, "department")
+    data = {
+        "alert": alert_of("open"), "rule": "contact_overdue", "rule_version": 1, "line": "open", "due_on": "2026-02-02",
+        "overdue_on": "2026-02-10", "last_ok_on": "2026-02-09", "level": 1, "silent": False,
+        "evidence": [line.position, secret.position], "occurred_on": "2026-03-03",
+    }  # fmt: skip
+    book.tell("alert.raised", data, department="relatieboek")
+    await record(engine, book.events, (contact_alerts.PROJECTION, relation_view.PROJECTION))
+    async with engine.connect() as conn:
+        for viewer, alert, state in ((ZORG, alert_of("open"), "escalated"), (WMO, None, "overdue")):
+            (late,) = (await overdue_lines(conn, NOW, viewer=viewer)).items
+            assert (late["alert"], late["level"], late["state"]) == (alert, 1 if alert else 0, state)
+            whole = await show(conn, HAAG, NOW, viewer)
+            assert whole is not None
+            assert [one["state"] for one in whole["schedule"]] == [state]
+
+
+@pytest.mark.parametrize("visibility", ["organisation", "department"])
+async def test_what_a_relation_lacks_shows_to_who_may_see_what_says_so(engine: AsyncEngine, visibility: str) -> None:
+    """The horizon of a plan is told when it is drafted: who may not see that hears nothing of the day that it ended."""
+    book = of_the_team()
+    plan = {"plan": "2026", "occurred_on": "2026-01-07"}
+    drafted = {**plan, "template": "ten", "horizon_on": "2026-02-02"}
+    told = [
+        book.tell("plan.drafted", drafted, department="zorg", visibility=visibility),
+        book.tell("plan.approved", plan, department="zorg"),
+    ]
+    rows = fold(workflows.PROJECTION, book.events)
+    duty = rows.tables["duty"][HAAG, "a_relation_incomplete", "lack:plan"]["wanted"]
+    assert duty["evidence"] == [3, *(e.position for e in told)]
+    await record(engine, book.events, (workflows.PROJECTION,))
+    async with engine.connect() as conn:
+        for viewer, may in ((EVERYTHING, True), (ZORG, True), (WMO, visibility == "organisation"), (BOARD, None)):
+            (item,) = (await incomplete_relations(conn, NOW, viewer=viewer)).items
+            lacks = {lack["what"]: lack for lack in item["lacks"]}
+            assert set(lacks) == {"schedule", "board_line", "knowledge", "satisfaction"} | (
+                {"plan"} if may or visibility == "organisation" else set()
+            )
+            if "plan" in lacks:
+                assert (lacks["plan"]["since"], lacks["plan"]["evidence"]) == ("2026-02-03", [e.position for e in told])
+
+
+async def test_a_fall_of_satisfaction_shows_to_who_may_see_both_quarters(engine: AsyncEngine) -> None:
+    book = of_the_team()
+    book.tell("satisfaction.instrument_defined", {**NPS, "min_n": 1}, ORGANISATION)
+    for response, score, on, visibility in (
+        ("r-1", 9, "2026-01-06", "department"), ("r-2", 2, "2026-04-07", "organisation"),
+    ):  # fmt: skip
+        told = {"response": response, "instrument": "nps-2026", "score": score, "anonymous": True, "occurred_on": on}
+        book.tell("satisfaction.scored", told, department="zorg", visibility=visibility)
+    await record(engine, book.events, (workflows.PROJECTION,))
+    async with engine.connect() as conn:
+        for viewer, may in ((EVERYTHING, True), (ZORG, True), (WMO, False), (BOARD, False)):
+            (item,) = (await incomplete_relations(conn, at("2026-06-01"), viewer=viewer)).items
+            assert (item["satisfaction_falling"] is not None) is may
 
 
 async def test_a_loop_shows_to_who_may_see_its_score(engine: AsyncEngine, book: Book) -> None:

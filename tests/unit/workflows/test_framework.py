@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import date
 
+import pytest
+
+from projections.rows import fold
 from projections.transition import MAX_EVIDENCE
 from projections.viewer import restriction
 from projections.workflows.facts import HIDDEN, Entry, put_entry
+from projections.workflows.projection import PROJECTION
 from projections.workflows.rule import positions
 from projections.workflows.rulebook import KEEPS, RULES
 from projections.workflows.thresholds import Thresholds
 from services.rules import thresholds_of
 from services.settings import Settings
-from tests.given import Book
+from tests.given import DELFT, Book
+from tests.samples import golden
 from tests.workflow_trial import OTHER, RELATION, Trial, told
 
 
@@ -131,6 +136,18 @@ def test_of_many_facts_it_names_one_of_each_restriction() -> None:
     many = [entry(1, 8), entry(2, 8), entry(3, 16), *(entry(n) for n in range(4, 40)), entry(40, 32), entry(41)]
     assert positions(reversed(many)) == [2, 3, *range(24, 42)]
     assert len(positions(many)) == MAX_EVIDENCE
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind in KEEPS if not kind.startswith("loop.")))
+def test_every_fact_that_a_rule_keeps_has_its_restriction(kind: str) -> None:
+    """Whatever is made of its payload: of more evidence than an event may name it says which is left out. What the book
+    says of loops itself has no restriction of its own."""
+    book = Book()
+    event = book.tell(kind, golden(kind)["data"], visibility="department", absorbed=DELFT)
+    stored = fold(PROJECTION, book.events).tables["fact"].values()
+    kept = [entry[4] for row in stored for entry in row["entries"].values() if entry[2] == event.position]
+    assert kept
+    assert [data.get(HIDDEN) for data in kept] == [restriction(event)] * len(kept)
 
 
 def test_a_fact_keeps_its_restriction_unless_it_is_a_contact() -> None:
