@@ -53,12 +53,14 @@ class Park:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """`conflict` is the position of the event that was first, where one was."""
+    """`conflict` is the position of the event that was first, where one was. `of_patient`: what was sent holds data of
+    a patient, whatever else is wrong with it, so that nothing of it may be kept."""
 
     code: str
     errors: tuple[FieldError, ...]
     conflict: int | None = None
     more: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    of_patient: bool = False
 
 
 # The kinds that give a relation identifiers.

@@ -18,6 +18,7 @@ from events.book import Accept, Decision, Park, Reject, Thing, decide
 from events.catalog import Submission
 from events.clock import system_now
 from events.errors import FieldError
+from events.patient import without_bsn
 from events.privacy import REF, Privacy, content_mac, new_event_key, seal
 from events.proof import GENESIS
 from events.recording import People, content_of, record
@@ -174,14 +175,15 @@ class Judge:
             # The book's own services lost a race and evaluate again: nothing to keep, nothing to count.
             return Verdict("rejected", id_, source, problem=document)
         # What may not be kept: data of a patient, and of somebody who was erased.
-        names = decision.code in ("patient_data", "erased_person") or (
-            bool(self._people.erased) and erasing.names(self._privacy, arrival.raw, self._people.erased)
+        names = (
+            decision.of_patient
+            or decision.code == "erased_person"
+            or (bool(self._people.erased) and erasing.names(self._privacy, arrival.raw, self._people.erased))
         )
         key = None if names else new_event_key()
         sealed = None if key is None else seal(key, arrival.raw, b"rejected")
-        batch.rejected.append(
-            (arrival.department, source, id_, type_, decision.code, document, system_now(), sealed, key)
-        )
+        kept = tuple(map(without_bsn, (source, id_, type_))) if decision.of_patient else (source, id_, type_)
+        batch.rejected.append((arrival.department, *kept, decision.code, document, system_now(), sealed, key))
         batch.count(arrival.department, REJECTED)
         return Verdict("rejected", id_, source, problem=document)
 

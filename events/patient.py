@@ -64,6 +64,11 @@ def mentions_bsn(text: str) -> bool:
     return mentions_bsn_in(text.encode("utf-8", "replace"))
 
 
+def without_bsn(text: str | None) -> str | None:
+    """The text, with every digit as `#` where a BSN stands in it."""
+    return text if text is None or not mentions_bsn(text) else re.sub(r"[0-9]", "#", text)
+
+
 def mentions_bsn_in(text: bytes) -> bool:
     """Whether a BSN stands in UTF-8 text, a JSON document for instance. About 1 µs where there is no long number."""
     if not text.isascii():

@@ -63,7 +63,7 @@ def close_to(name: str, known: Iterable[str]) -> str:
 def _safe(name: str) -> str:
     cut = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
     cut = cut.encode("utf-8", "replace").decode()
-    return re.sub(r"[0-9]", "#", cut) if mentions_bsn(name) else cut
+    return re.sub(r"[0-9]", "#", cut) if mentions_bsn(name) else cut  # the number may stand where it is cut
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> list[FieldError]:

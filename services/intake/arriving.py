@@ -15,6 +15,7 @@ from events.book import Reject
 from events.catalog import check
 from events.deciding import Arrival
 from events.errors import FieldError, Invalid
+from events.patient import mentions_bsn_in
 from events.verdict import Verdict, problem
 from services.intake.departments import Department, authority
 from services.strict_json import read_json
@@ -31,7 +32,7 @@ def arrive(department: Department, sent: Any) -> Arrival:
         try:
             parsed: Any = read_json(sent)
         except Invalid as invalid:
-            return _refused(department, sent[:MOST_BYTES], {}, invalid.code, invalid.errors)
+            return _refused(department, sent[:MOST_BYTES], {}, invalid.code, invalid.errors, of_patient=_mentions(sent))
     else:
         parsed = sent
     attributes = _attributes(parsed)
@@ -44,7 +45,8 @@ def arrive(department: Department, sent: Any) -> Arrival:
             if len(sent) > MOST_BYTES:
                 return _too_large(department, sent, attributes)
         code = "authority" if forbidden else invalid.code
-        return _refused(department, sent, attributes, code, [*forbidden, *invalid.errors])
+        of_patient = invalid.code == "patient_data"  # whatever else is wrong: nothing of it may be kept
+        return _refused(department, sent, attributes, code, [*forbidden, *invalid.errors], of_patient=of_patient)
     if forbidden:
         raw = sent if isinstance(sent, bytes) else orjson.dumps(sent)
         return _refused(department, raw, attributes, "authority", forbidden)
@@ -53,18 +55,26 @@ def arrive(department: Department, sent: Any) -> Arrival:
 
 def _too_large(department: Department, raw: bytes, attributes: dict[str, Any]) -> Arrival:
     detail = f"the event has {len(raw)} bytes; at most {MOST_BYTES} go into the book: shorten its texts"
-    return _refused(department, raw[:MOST_BYTES], attributes, "too_large", [FieldError("", detail)])
+    kept = raw[:MOST_BYTES]
+    errors = [FieldError("", detail)]
+    return _refused(department, kept, attributes, "too_large", errors, of_patient=_mentions(kept))
 
 
 def _refused(
-    department: Department, raw: bytes, attributes: dict[str, Any], code: str, errors: Sequence[FieldError]
-) -> Arrival:
+    department: Department, raw: bytes, attributes: dict[str, Any], code: str, errors: Sequence[FieldError],
+    *, of_patient: bool = False,
+) -> Arrival:  # fmt: skip
     def text(name: str) -> str | None:
         value = attributes.get(name)
         return value[:512].replace("\x00", "") if isinstance(value, str) else None
 
-    refusal = Reject(code, _tellable(errors))
+    refusal = Reject(code, _tellable(errors), of_patient=of_patient)
     return Arrival(department.name, raw, None, refusal, text("source"), text("id"), text("type"))
+
+
+def _mentions(raw: bytes) -> bool:
+    """Whether a BSN stands in what was never read as an event."""
+    return mentions_bsn_in(raw.decode("utf-8", "replace").encode())
 
 
 def _tellable(errors: Sequence[FieldError]) -> tuple[FieldError, ...]:

@@ -14,9 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.catalog import TYPES
 from events.errors import FieldError
+from events.patient import without_bsn
 from events.tables import department as table
 
 OWN: Final = "relatieboek"
+_LONGEST_SOURCE: Final = 128  # as far as a source that is none is repeated
 # What the api publishes for a reader who edits a plan; departments may be granted it too.
 _OWN_ALSO: Final = frozenset({"plan.question_answered"})
 _OWN_GLOBS: Final = ("alert.*", "loop.*", "person.erased", "retention.applied")
@@ -54,7 +56,8 @@ def authority(department: Department, source: object, type_: object) -> list[Fie
         return []
     errors: list[FieldError] = []
     if isinstance(source, str) and source.startswith("urn:nld:") and not department.may_be(source):
-        detail = f"source {source} is not registered for department {department.name}; ask operations to add it"
+        named = without_bsn(source[:_LONGEST_SOURCE])
+        detail = f"source {named} is not registered for department {department.name}; ask operations to add it"
         errors.append(FieldError("/source", detail))
     if isinstance(type_, str) and type_ in TYPES and type_ not in department.granted:
         detail = f"department {department.name} has no authority for {TYPES[type_].kind}; ask operations for it"

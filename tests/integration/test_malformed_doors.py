@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -55,6 +56,33 @@ async def test_over_nats(crm: Department, engine: AsyncEngine) -> None:
     assert await scalar(engine, "SELECT count(*) FROM ledger.entry") == 0
     assert (await crm.send(crm.event("relation.registered", registered())))["verdict"] == "accepted"
     assert (await crm.send(crm.event("contact.held", held())))["verdict"] == "accepted"
+
+
+BSN = "111222333"
+NOTE: Json = {"note": "n-1", "text": "geen nummer", "occurred_at": "2026-01-05T10:00:00+01:00"}
+
+
+async def test_nothing_of_a_patient_is_kept_whatever_else_is_wrong(crm: Department, engine: AsyncEngine) -> None:
+    """The number stands where the event is also refused for another reason, or in what names the event itself."""
+    named = {**NOTE, "text": f"mevrouw, {BSN}"}
+    note = crm.event("note.recorded", NOTE)
+    events: list[Json | bytes] = [
+        crm.event("note.recorded", named) | {"source": "urn:nld:kvk:12345678:systeem:elders"},
+        crm.event("alert.acknowledged", {"alert": "x", "note": BSN}),
+        note | {"id": f"p-{BSN}"},
+        note | {"source": f"urn:nld:kvk:12345678:systeem:x{BSN}"},
+        note | {"type": f"nl.relatieboek.{BSN}"},
+        orjson.dumps(crm.event("note.recorded", named))[:-1],
+        orjson.dumps(crm.event("note.recorded", {**named, "more": "x" * 70_000})),
+    ]
+    for event in events:
+        verdict = await crm.send(event)
+        assert verdict["verdict"] == "rejected"
+        assert BSN not in orjson.dumps(verdict["problem"]).decode()
+    assert await scalar(engine, "SELECT count(*) FROM ledger.rejected") == len(events)
+    assert await scalar(engine, "SELECT count(*) FROM ledger.rejected WHERE sealed IS NOT NULL") == 0
+    kept = "SELECT count(*) FROM ledger.rejected r WHERE r::text LIKE '%111222333%'"
+    assert await scalar(engine, kept) == 0
 
 
 async def test_an_array_refuses_the_event_whose_member_stands_twice(crm: Department) -> None:
