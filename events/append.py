@@ -166,4 +166,4 @@ class Ledger:
 def _reopen(row: Any, key: bytes) -> Arrival:
     """A parked event as it came. It was valid then, and the contracts only ever widen."""
     raw = unseal(key, row["sealed"], b"parked")
-    return Arrival(row["department"], raw, check(orjson.loads(raw)))
+    return Arrival(row["department"], raw, check(orjson.loads(raw), tiers=None))

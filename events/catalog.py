@@ -59,8 +59,9 @@ class Submission(msgspec.Struct, frozen=True):
     event_type: EventType
 
 
-def check(raw: object, *, tiers: frozenset[str] = DEFAULT_TIERS) -> Submission:
-    """Judges one decoded event: envelope, payload, patient data. Needs no state and no clock.
+def check(raw: object, *, tiers: frozenset[str] | None = DEFAULT_TIERS) -> Submission:
+    """Judges one decoded event: envelope, payload, patient data. Needs no state and no clock. `tiers`: those of this
+    institution; None takes every tier of the right form.
 
     Raises Invalid that names every problem of the event. Its code is `too_large` (alone), else `patient_data` when a
     patient's data is among the problems, else `unknown_type`, else `schema`.

@@ -86,7 +86,12 @@ def check_size(size: int) -> None:
 
 
 def read(raw: dict[str, Any], errors: list[FieldError]) -> Envelope:
-    """The attributes of an event. Adds every problem of one to `errors`; `data` is only checked to be an object."""
+    """The attributes of an event. Adds every problem of one to `errors`; `data` is only checked to be an object.
+
+    An attribute that is null is one that is not there (CloudEvents JSON format, 2.2).
+    """
+    if None in raw.values():
+        raw = {name: value for name, value in raw.items() if value is not None}
     if not raw.keys() <= ATTRIBUTES:
         _unknown(raw, errors)
     specversion = raw.get("specversion")
@@ -165,7 +170,7 @@ def _subject(raw: dict[str, Any], errors: list[FieldError]) -> str | None:
 
 def _time(raw: dict[str, Any], errors: list[FieldError]) -> str | None:
     value = raw.get("time")
-    if value is None and "time" not in raw:
+    if value is None:
         return None
     read = read_date_time(value)
     if isinstance(read, str):

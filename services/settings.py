@@ -36,6 +36,8 @@ SERVICES: Final = (
 # Steps of an escalation in working days: one to three, with commas.
 _STEPS: Final = r"^[0-9]{1,3}(,[0-9]{1,3}){0,2}$"
 
+_TIERS: Final = r"^[A-Z][A-Z0-9]{0,3}(,[A-Z][A-Z0-9]{0,3})*$"
+
 # asyncpg takes no libpq parameters but these; what a URL says about TLS travels as `ssl`.
 _ASYNCPG: Final = "postgresql+asyncpg://"
 _PLAIN: Final = ("postgresql://", "postgres://", "postgresql+psycopg://", "postgresql+psycopg2://")
@@ -134,6 +136,7 @@ class Settings(BaseSettings):
     # The institution and its rules.
     institution: str = Field(default="00000000000000000000", pattern=r"^\d{20}$")  # OIN
     clock: datetime | None = None
+    tiers: str = Field(default="A,B", pattern=_TIERS)  # those that a relation can have, with commas
     good_friday_free: bool = False
     default_lead_days: int = Field(default=10, ge=0, le=365)
     silent_working_days: int = Field(default=5, ge=1, le=260)  # a department that says nothing so long is flagged
@@ -254,6 +257,10 @@ class Settings(BaseSettings):
         if not self.oidc_client_id or self.oidc_audience == self.oidc_client_id:
             raise ValueError("RELATIEBOEK_OIDC_CLIENT_ID is needed, and RELATIEBOEK_OIDC_AUDIENCE is another name")
         return self
+
+    @property
+    def tier_set(self) -> frozenset[str]:
+        return frozenset(self.tiers.split(","))
 
     @property
     def http_scheme(self) -> str:

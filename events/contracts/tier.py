@@ -12,8 +12,8 @@ DEFAULT_TIERS: Final = frozenset({"A", "B"})
 
 
 def known_tier(tier: str, info: ValidationInfo) -> str:
-    """The tier, when it is one of the tiers that the validation was given as its context."""
-    tiers: frozenset[str] = info.context or DEFAULT_TIERS
-    if tier not in tiers:
+    """The tier, when it is one of the tiers that the validation was given as its context; without those, any."""
+    tiers: frozenset[str] | None = info.context
+    if tiers is not None and tier not in tiers:
         raise refuse(f"This is no tier of this institution; use one of {', '.join(sorted(tiers))}.")
     return tier

@@ -32,7 +32,7 @@ Outcome = Taken | Skipped
 def checked(where: str, event: dict[str, Any]) -> Outcome:
     """The event when the contracts take it, else why not."""
     try:
-        check(event)
+        check(event, tiers=None)  # which tiers there are only the book knows
     except Invalid as error:
         return Skipped(where, "; ".join(f"{e.pointer}: {e.detail}" for e in error.errors))
     return Taken(where, event)

@@ -119,7 +119,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
         departments = Departments(context.engine)
         desk = Desk(
             ledger, relay, departments, context.state, context.registry, batch=settings.batch,
-            max_queued=settings.max_queued, max_unrelayed=settings.max_unrelayed,
+            max_queued=settings.max_queued, max_unrelayed=settings.max_unrelayed, tiers=settings.tier_set,
         )  # fmt: skip
         desks.append(desk)
         eraser = Eraser(settings, privacy, relay.offer)

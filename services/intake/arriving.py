@@ -13,6 +13,7 @@ import orjson
 
 from events.book import Reject
 from events.catalog import check
+from events.contracts.tier import DEFAULT_TIERS
 from events.deciding import Arrival
 from events.errors import FieldError, Invalid
 from events.patient import mentions_bsn_in
@@ -24,7 +25,7 @@ MOST_BYTES: Final = 64 * 1024
 _TOLD: Final = 50
 
 
-def arrive(department: Department, sent: Any) -> Arrival:
+def arrive(department: Department, sent: Any, tiers: frozenset[str] = DEFAULT_TIERS) -> Arrival:
     """One event as it came, checked by what needs no state: size, JSON, contract, authority. Never raises."""
     if isinstance(sent, bytes):
         if len(sent) > MOST_BYTES:
@@ -38,7 +39,7 @@ def arrive(department: Department, sent: Any) -> Arrival:
     attributes = _attributes(parsed)
     forbidden = authority(department, attributes.get("source"), attributes.get("type"))
     try:
-        submission = check(parsed)
+        submission = check(parsed, tiers=tiers)
     except Invalid as invalid:
         if not isinstance(sent, bytes):
             sent = orjson.dumps(sent)

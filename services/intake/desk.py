@@ -68,10 +68,10 @@ class _Waiting:
 class Desk:
     def __init__(
         self, ledger: Ledger, relay: Relay, departments: Departments, state: ServiceState, registry: CollectorRegistry,
-        *, batch: int, max_queued: int, max_unrelayed: int,
+        *, batch: int, max_queued: int, max_unrelayed: int, tiers: frozenset[str],
     ) -> None:  # fmt: skip
         self._ledger, self._relay, self._departments, self._state = ledger, relay, departments, state
-        self._batch, self._max_unrelayed = batch, max_unrelayed
+        self._batch, self._max_unrelayed, self._tiers = batch, max_unrelayed, tiers
         self._queue: Turns[_Work] = Turns(max_queued)
         self._waiting: deque[_Waiting] = deque()
         self.released = asyncio.Event()
@@ -135,7 +135,8 @@ class Desk:
                 work = self._queue.take()
                 try:
                     for start in range(0, len(work.sent), _CHECK_AT_ONCE):
-                        work.arrivals += [arrive(work.department, s) for s in work.sent[start : start + _CHECK_AT_ONCE]]
+                        few = work.sent[start : start + _CHECK_AT_ONCE]
+                        work.arrivals += [arrive(work.department, s, self._tiers) for s in few]
                         await asyncio.sleep(0)
                 except Exception as error:  # noqa: BLE001 whoever brought it hears of it; the others' work goes on
                     if not work.answer.done():

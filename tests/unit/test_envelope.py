@@ -25,6 +25,13 @@ def test_all_optional_attributes_may_be_left_out() -> None:
     assert check(with_attributes("contact.held", *OPTIONAL)).expectedversion is None
 
 
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_an_attribute_that_is_null_is_not_there(name: str) -> None:
+    """CloudEvents JSON format, 2.2: a null is the same as leaving it out."""
+    left_out = check(with_attributes("contact.held", name))
+    assert check(with_attributes("contact.held", **{name: None})) == left_out
+
+
 @pytest.mark.parametrize(("sent", "read"), [(0, 0), (7, 7), (7.0, 7), ("7", 7), ("0", 0)])
 def test_expectedversion_comes_as_number_or_header(sent: Any, read: int) -> None:
     version = check(with_attributes("contact.held", expectedversion=sent)).expectedversion

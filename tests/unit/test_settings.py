@@ -48,6 +48,12 @@ def test_the_environment_gives_settings(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings.port == 8080
 
 
+def test_the_tiers_of_the_institution(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load().tier_set == {"A", "B"}
+    monkeypatch.setenv("RELATIEBOEK_TIERS", "A,B,C")
+    assert load().tier_set == {"A", "B", "C"}
+
+
 def test_what_the_command_line_gives_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELATIEBOEK_PORT", "9000")
     assert load(port=9001).port == 9001
@@ -61,6 +67,7 @@ def test_what_the_command_line_gives_goes_before_the_environment(monkeypatch: py
         ("RELATIEBOEK_LOOKUP_KEY", "secret-but-short"),
         ("RELATIEBOEK_NATS_SEED", "UABC-not-a-seed"),
         ("RELATIEBOEK_INSTITUTION", "12"),
+        ("RELATIEBOEK_TIERS", "goud,zilver"),
         ("NATS_URL", "http://h:4222"),
         ("DATABASE_URL", "mysql://u:geheim@h/d"),
     ],
