@@ -78,7 +78,7 @@ async def catch_up(rig: Rig, names: Sequence[str]) -> CaughtUp:
         target = (await head(conn)).position
     services = list(dict.fromkeys(service_of(name) for name in names))
     found = CaughtUp()
-    async with AsyncExitStack() as stack:
+    async with rig.opening_feeds(), AsyncExitStack() as stack:
         started, _ = await asyncio.gather(
             asyncio.gather(*(stack.enter_async_context(rig.service(name)) for name in services)),
             _follow(rig, names, target, found),

@@ -33,7 +33,8 @@ async def measure(rig: Rig, results: Results, *, events: int) -> None:
     await fill_stream(rig, events)
     live = await catch_up(rig, list(PROJECTIONS))
     results.tell("catchup_rss_mb", max(live.rss_mb.values()), most=300)
-    done = await asyncio.gather(*(rig.run("benchmarks.rebuild", name) for name in THREE))
+    async with rig.opening_feeds():
+        done = await asyncio.gather(*(rig.run("benchmarks.rebuild", name) for name in THREE))
     for name, one in zip(THREE, done, strict=True):
         results.tell(f"rebuild_{name}_events_per_s", one["events"] / one["fold_s"], least=15_000)
     results.tell("rebuild_events", done[0]["events"])

@@ -29,6 +29,7 @@ from services.embedded.engine import free_port
 from services.embedded.nats import Nats
 from services.embedded.postgres import Postgres
 from services.embedded.registration import Added, add_department, book_keys
+from services.intake.feeds import answer_feeds
 from services.migrate import SERVICE_ROLE, migrate
 from services.settings import Settings, as_environment
 from services.supervise import Service, Supervisor, module_command, module_environment
@@ -102,6 +103,13 @@ class Rig:
         assert seed is not None
         async with _connection(self.settings.nats_url, nkeys_seed_str=seed.get_secret_value()) as nc:
             yield nc
+
+    @asynccontextmanager
+    async def opening_feeds(self) -> AsyncGenerator[None]:
+        """Does what intake does for services that read the stream, where none runs."""
+        async with self.connect_service() as services, self.connect_operations() as book:
+            await answer_feeds(services, book)
+            yield
 
     @asynccontextmanager
     async def connect_department(self) -> AsyncGenerator[Client]:

@@ -1,8 +1,9 @@
 """The stream, read in order from a position: batches without gaps, or an error.
 
 A feed holds no acknowledgements: the reader stores its own position and reopens from there after any error (decision
-3). The consumer is ephemeral and unfiltered; the feed issues its own pull requests and collects by callback, which is
-five times as fast as nats-py's `fetch()`. What it refuses to pass over in silence:
+3). The consumer is ephemeral and unfiltered, and made by intake, since no service may make one (decision 19); the feed
+issues its own pull requests and collects by callback, which is five times as fast as nats-py's `fetch()`. What it
+refuses to pass over in silence:
 
 - another stream than the ledger's (`created`), a stream shorter than the reader's position, deleted messages: Diverged;
 - a gap in the stream's or the consumer's sequence, silence longer than three heartbeats, a consumer that is gone, a
@@ -17,7 +18,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple
-from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -25,9 +25,9 @@ import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from events.errors import Diverged, FeedBroken, Unavailable
+from events.opening import Asked, open_consumer
 from events.recorded import Recorded, decode
 from events.stream import STREAM, Stream, StreamState
 
@@ -41,7 +41,6 @@ _SUBJECT: Final = "relatieboek."  # then family, event and department
 _MOST_BYTES: Final = 16 * 1024 * 1024
 _EXPIRES_S: Final = 30
 _MISSED_BEATS: Final = 3
-_INACTIVE_S: Final = 60
 _SLICE: Final = 64
 
 
@@ -259,26 +258,13 @@ class StreamReader:
         if after > state.last:
             raise Diverged(f"the stream ends at {state.last}, before position {after}", state.last + 1)
         nc: Any = self._nc  # its own types are incomplete
-        js = nc.jetstream()
-        consumer = f"{name}-{uuid4().hex[:12]}"
+        consumer = await open_consumer(self._nc, Asked(after, name))
         feed = Feed(self._nc, consumer, after, most, beat_s, kinds)
         try:
             subscription = await nc.subscribe(feed.inbox, cb=feed.take_message)
             _tap(self._nc, subscription._id, feed.take)
-            await js.add_consumer(
-                STREAM,
-                ConsumerConfig(
-                    name=consumer,
-                    deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-                    opt_start_seq=after + 1,
-                    ack_policy=AckPolicy.NONE,
-                    mem_storage=True,
-                    num_replicas=1,
-                    inactive_threshold=_INACTIVE_S,
-                ),
-            )
-        except (nats.errors.Error, TimeoutError) as error:
-            raise FeedBroken("cannot open a consumer") from error
+        except nats.errors.Error as error:
+            raise FeedBroken("cannot subscribe") from error
         try:
             yield feed
         finally:

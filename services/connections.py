@@ -101,8 +101,10 @@ def make_broker(
     name: str,
     registry: CollectorRegistry | None = None,
     tracer_provider: TracerProvider | None = None,
+    inbox_prefix: str = "_INBOX_service",
+    pending_bytes: int = 2 << 20,
 ) -> NatsBroker:
-    """A broker for the user `service` on `settings.nats_url`; not connected yet. Reconnects for ever."""
+    """A broker for the user of `settings.nats_seed` on `settings.nats_url`; not connected yet. Reconnects for ever."""
     registry = make_registry(name) if registry is None else registry
     tracer_provider = make_tracer_provider(settings, name) if tracer_provider is None else tracer_provider
     seed = settings.nats_seed.get_secret_value() if settings.nats_seed else None
@@ -112,7 +114,8 @@ def make_broker(
         security=_security(settings, seed),
         max_reconnect_attempts=-1,
         reconnect_time_wait=_RECONNECT_EVERY_S,
-        inbox_prefix="_INBOX_service",
+        inbox_prefix=inbox_prefix,
+        pending_size=pending_bytes,
         ping_interval=10,
         max_outstanding_pings=2,
         drain_timeout=10,
@@ -145,12 +148,17 @@ def nats_connected(broker: NatsBroker) -> bool:
     return bool(connection) and connection.connection.is_connected
 
 
-async def connect(broker: NatsBroker, engine: AsyncEngine) -> None:
-    """Returns once both engines answer, however long that takes. `SetupError` when one refuses our credentials."""
+async def connect_broker(broker: NatsBroker, setting: str) -> None:
+    """Returns once NATS answers, however long that takes. `SetupError` when it refuses the key of this setting."""
     try:
         await broker.connect()
     except AuthorizationError as error:
-        raise SetupError("NATS weigert de sleutel van deze dienst (RELATIEBOEK_NATS_SEED)") from error
+        raise SetupError(f"NATS weigert de sleutel van deze dienst ({setting})") from error
+
+
+async def connect(broker: NatsBroker, engine: AsyncEngine) -> None:
+    """Returns once both engines answer, however long that takes. `SetupError` when one refuses our credentials."""
+    await connect_broker(broker, "RELATIEBOEK_NATS_SEED")
     while True:
         try:
             async with engine.connect() as conn:

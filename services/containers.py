@@ -20,8 +20,9 @@ from projections import store
 from projections.registry import PROJECTIONS
 from services.connections import make_engine
 from services.embedded import credentials
+from services.embedded.accounts import Keys, new_seed, new_store_key, public_key
 from services.embedded.datadir import write_atomically
-from services.embedded.nats import Keys, new_seed, new_store_key, public_key, render_config
+from services.embedded.nats import render_config
 from services.embedded.registration import department_keys, ensure_viewers
 from services.migrate import migrate as upgrade
 from services.settings import Settings, load

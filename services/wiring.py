@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,10 +25,11 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.errors import SetupError
-from services.connections import connect, make_broker, make_engine, nats_connected, watch
+from services.connections import connect, connect_broker, make_broker, make_engine, nats_connected, watch
 from services.health import Health, ServiceState, http_app
 from services.listen import listening
 from services.settings import Settings
@@ -63,12 +64,24 @@ class Context:
     health: Health
     tasks: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
     owed: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
+    more: list[NatsBroker] = field(default_factory=list[NatsBroker])
     broken: asyncio.Future[None] | None = None
 
     @property
     def nats(self) -> Client:
         """The broker's own connection; there from before `setup` until after it."""
         return self.broker.connection
+
+    async def connect_as(self, seed: SecretStr | None, setting: str, **options: Any) -> NatsBroker:
+        """A broker of another user of NATS, connected; its subscribers stop and it closes as the service's own."""
+        broker = make_broker(
+            self.settings.model_copy(update={"nats_seed": seed}), registry=self.registry,
+            tracer_provider=self.tracer_provider, **options,
+        )  # fmt: skip
+        await connect_broker(broker, setting)
+        self.more.append(broker)
+        self.run(watch(broker.connection), name=f"watch {setting}")
+        return broker
 
     def run(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         """Runs `work` beside the service until the stop. When it raises, the whole service stops with exit code 1:
@@ -190,8 +203,9 @@ async def _live(context: Context, app: FastStream, leave: asyncio.Event) -> None
         log.info("started")
         await leave.wait()
         context.state.opened = False
-        for subscriber in context.broker.subscribers:
-            await subscriber.stop()
+        for broker in (context.broker, *context.more):
+            for subscriber in broker.subscribers:
+                await subscriber.stop()
         if context.owed:
             await asyncio.wait(context.owed, timeout=_ANSWER_WITHIN_S)
         await cancel_until_done(*context.owed, *context.tasks)
@@ -215,15 +229,21 @@ def _heed_cancellation() -> None:
 
 
 async def _close(context: Context, app: FastStream) -> None:
-    client = context.nats if context.broker.config.connection_state else None
+    await _close_broker(context.broker, app.stop)
+    for broker in context.more:
+        await _close_broker(broker, broker.stop)
+    await context.engine.dispose()
+    context.tracer_provider.shutdown()
+
+
+async def _close_broker(broker: NatsBroker, stop: Callable[[], Awaitable[None]]) -> None:
+    client = broker.connection if broker.config.connection_state else None
     try:
-        await app.stop()
+        await stop()
     except (NatsError, OSError, TimeoutError) as error:  # a connection that is away cannot be drained
         log.info("closed without draining", reason=brief(error))
     if client is not None and not client.is_closed:
         await client.close()
-    await context.engine.dispose()
-    context.tracer_provider.shutdown()
 
 
 def run_service(settings: Settings, name: str, *, setup: Setup, register: Register | None = None) -> None:

@@ -39,6 +39,7 @@ from projections.rows import Group, LiveMessage, Need, One, Projection, Row, Row
 from projections.runner import Runner, RunnerState
 from projections.store import live
 from projections.tables import checkpoint
+from services.intake.feeds import answer_feeds
 from services.settings import Settings
 from tests.given import fact, held, numbered, stored
 
@@ -238,11 +239,14 @@ async def disconnect(client: Client) -> None:
 @asynccontextmanager
 async def small_book(settings: Settings, owner: AsyncEngine) -> AsyncGenerator[SmallBook]:
     client = await connect(settings, "operations_nats_seed")
+    among_services = await connect(settings)
     try:
+        await answer_feeds(among_services, client)  # as intake does
         book = SmallBook(owner, client)
         await book.open()
         yield book
     finally:
+        await disconnect(among_services)
         await disconnect(client)
 
 

@@ -97,7 +97,6 @@ def reconcile(
     from services.rules import own_projections
 
     settings = find(data_dir).complete()
-    seed = settings.operations_nats_seed if repair else settings.nats_seed
     known = own_projections(settings)
     log_reading(settings, "reconcile", action="U" if repair else "R", everybody=True)
 
@@ -109,11 +108,12 @@ def reconcile(
 
         engine = create_async_engine(settings.database_url, hide_parameters=True)
         try:
-            async with as_user(settings, seed) as client:
+            async with as_operations(settings) as client:
                 if repair:
                     await book.repair(settings.database_url, client, tell)
                 found = await book.reconcile(settings.database_url, client, tell)
-                models: list[dict[str, Any]] = []
+            models: list[dict[str, Any]] = []
+            async with as_user(settings, settings.nats_seed) as client:
                 for projection in known.values() if found.agree and not quick else ():
                     bar.update(task, more=projection.name)
                     built = await build_anew(engine, StreamReader(client), projection, diff_only=True)
@@ -180,6 +180,13 @@ def as_user(settings: Settings, seed: Any) -> Any:
     from services.embedded.doors import signed_in
 
     return signed_in(settings.nats_url, seed.get_secret_value() if seed else None, ca=settings.ca)
+
+
+def as_operations(settings: Settings) -> Any:
+    """A NATS connection as the user who may read and change every stream. Raises SetupError without its key."""
+    if settings.operations_nats_seed is None:
+        raise SetupError("Dit leest de streams zelf. Zet daarvoor RELATIEBOEK_OPERATIONS_NATS_SEED.")
+    return as_user(settings, settings.operations_nats_seed)
 
 
 def document(report: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from events.postgres import connect
 from services.bus import NatsBus
 from services.cli.console import err, note, print_json, print_table
 from services.cli.instance import find
-from services.cli.operating import as_user, progress_bar
+from services.cli.operating import as_operations, as_user, progress_bar
 from services.cli.options import DataDir, Json
 from services.cli.reads import Denied, log_reading, logged_reading, refusals_logged
 from services.intake.erasing import erased_event
@@ -65,6 +65,7 @@ def erase(
     """Wis iemand voorgoed, en zoek daarna of er ergens nog iets van over is. Afgebroken? Draai het nog eens."""
     settings = find(data_dir).complete()
     privacy = privacy_of(settings)
+    as_operations(settings)  # the search at the end needs it: better to hear so before anything is erased
 
     async def look(engine: AsyncEngine) -> tuple[persons.Person, list[Value], int]:
         async with engine.connect() as conn:
@@ -227,7 +228,7 @@ async def _search(settings: Settings, search: Search, paths: list[Path]) -> list
             await conn.close()
         bar.update(task, more="streams")
         names = ["RELATIEBOEK", *(f"{kind}_{d}" for d in departments for kind in ("INBOX", "VERDICTS"))]
-        async with as_user(settings, settings.nats_seed) as client:
+        async with as_operations(settings) as client:
             places += [await in_stream(name, held_messages(client, name), search) for name in names]
         own = [settings.data_dir / part for part in ("postgres", "nats", "logs")]
         for directory in [*(d for d in own if d.is_dir()), *paths]:

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from events.errors import SetupError
 from events.keys import Ring
+from services.embedded.accounts import new_seed, new_store_key
 from services.embedded.datadir import write_atomically
-from services.embedded.nats import new_seed, new_store_key
 from services.embedded.postgres import DATABASE, SUPERUSER
 from services.migrate import SERVICE_ROLE
 from services.settings import Settings

@@ -14,7 +14,8 @@ from nats.aio.client import Client
 
 from events.errors import NoRoom, SetupError, Unavailable
 from events.stream import DEPARTMENT_STREAM_BYTES, Stream
-from services.embedded.nats import API_PREFIX, inbox_prefix, reload
+from services.embedded.accounts import API_PREFIX, inbox_prefix
+from services.embedded.nats import reload
 from services.settings import Settings
 from services.tls import give_up, nats_options
 
@@ -57,7 +58,7 @@ async def open_doors(settings: Settings, departments: Iterable[str]) -> None:
 
     Raises Unavailable, and SetupError where NATS has no room left to set aside for them.
     """
-    seed = settings.operations_nats_seed or settings.relay_nats_seed or settings.nats_seed
+    seed = settings.operations_nats_seed or settings.relay_nats_seed
     async with signed_in(settings.nats_url, seed.get_secret_value() if seed else None, ca=settings.ca) as client:
         stream = Stream(client, replicas=settings.replicas)
         for name in departments:

@@ -1,13 +1,4 @@
-"""An own NATS server under the data directory, and the rules of who may do what on it.
-
-Every department has an account of its own, and everything of the book lives in account BOOK. Permissions alone are
-not enough: with everyone in one account, `inbox.x.y` published with the reply subject `relatieboek.z` makes JetStream
-itself publish its acknowledgement there, and a push consumer delivers wherever its maker says. Across accounts a reply
-only ever arrives with the asker. So a department imports exactly: `submit.<d>`, `inbox.<d>.>`, `verdicts.<d>` and
-`live.checkpoints`, and
-one ready-made pull consumer `<d>` on stream `VERDICTS_<d>`, whose calls it finds under `book.API` (a `$JS.API` import
-would be answered by its own account too). It cannot make consumers: one that pushes could be pointed at the book.
-"""
+"""An own NATS server under the data directory, and the configuration that every NATS server of the book has."""
 
 from __future__ import annotations
 
@@ -15,152 +6,28 @@ import asyncio
 import json
 import os
 import re
-import secrets
 import shutil
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-import nkeys
 import psutil
 
 from events.errors import SetupError
+from services.embedded.accounts import Keys, accounts
 from services.embedded.datadir import write_atomically
 from services.embedded.engine import HOST, Engine
 from services.embedded.processes import end, known
 
-_nkeys: Any = nkeys  # has no types
-
-BOOK: Final = "BOOK"
-API_PREFIX: Final = "book.API"
 MAX_PAYLOAD: Final = 8 * 1024 * 1024
 DEPARTMENT_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,30}")
 # A full disk shows as time-outs that only a restart cures; a limit below the disk's size gives a clean error instead.
 _MOST_BYTES: Final = 50 * 1024**3
 _SHARE_OF_DISK: Final = 0.8
 _START_S: Final = 120.0
-# Of one department: more than any needs, and far from what the server can hold.
-_LIMITS: Final = {"max_connections": 64, "max_subscriptions": 1_000}
-
-# What no service may do: take away, rewrite or replace what is in a stream, or make one, which could republish into
-# the book. Departments' streams are made by the relay's user.
-_DESTRUCTIVE: Final = [
-    f"$JS.API.{call}"
-    for call in (
-        "STREAM.DELETE.>", "STREAM.PURGE.>", "STREAM.MSG.DELETE.>", "STREAM.RESTORE.>", "STREAM.UPDATE.>",
-        "STREAM.CREATE.>", "ACCOUNT.>", "SERVER.>", "META.>", "STREAM.LEADER.>", "STREAM.PEER.>",
-    )
-]  # fmt: skip
-# Who keeps what comes here can tell later whether the book was rewritten.
-CHECKPOINTS: Final = "live.checkpoints"
-_SERVICE: Final = {
-    "publish": {
-        "allow": [
-            "submit.>", "verdicts.>", "live.>", "health.>", "notary.>", "_R_.>", "_INBOX.>",
-            "_INBOX_service.>", "_INBOX_relay.>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>",
-        ],
-        "deny": ["relatieboek.>", *_DESTRUCTIVE],
-    },
-    "subscribe": {
-        "allow": [
-            "submit.>", "verdicts.>", "live.>", "health.>", "notary.>", "_INBOX.>", "_INBOX_service.>",
-        ]
-    },
-}  # fmt: skip
-_RELAY: Final = {
-    "publish": {
-        "allow": [
-            "relatieboek.>", "$JS.API.INFO", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.INFO.*",
-            "$JS.API.CONSUMER.DURABLE.CREATE.*.*",
-            "$JS.API.STREAM.MSG.GET.RELATIEBOEK", "$JS.API.DIRECT.GET.RELATIEBOEK", "$JS.API.DIRECT.GET.RELATIEBOEK.>",
-            "$JS.API.CONSUMER.CREATE.RELATIEBOEK", "$JS.API.CONSUMER.CREATE.RELATIEBOEK.>",
-            "$JS.API.CONSUMER.INFO.RELATIEBOEK.>", "$JS.API.CONSUMER.MSG.NEXT.RELATIEBOEK.>",
-            "$JS.API.CONSUMER.DELETE.RELATIEBOEK.>", "$JS.ACK.RELATIEBOEK.>",
-        ]
-    },
-    "subscribe": {"allow": ["_INBOX.>", "_INBOX_relay.>"]},
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Public nkeys of the book's own three users, and what the server encrypts its files with (None: they are plain).
-
-    Without encryption an inbox keeps what departments sent, in the clear, in its files until these are compacted, long
-    after the verdict. A server that had none converts its files at the next start.
-    """
-
-    service: str
-    relay: str
-    operations: str
-    store: str | None = field(default=None, repr=False)
-
-
-def new_seed() -> str:
-    """A new user's nkey seed (`SU…`)."""
-    return str(_nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER).decode())
-
-
-def new_store_key() -> str:
-    """256 random bits for the server's files. A letter first: what comes from the environment is parsed, and a number
-    would be one."""
-    return f"k{secrets.token_hex(32)}"
-
-
-def public_key(seed: str) -> str:
-    """The public key (`U…`) that belongs to a seed."""
-    pair = _nkeys.from_seed(bytearray(seed.encode()))
-    return str(pair.public_key.decode()).rstrip("=")
-
-
-def inbox_prefix(department: str) -> str:
-    return f"_INBOX_{department}"
-
-
-def _exports(department: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
-    """What BOOK exports to a department, what that imports, and what it may publish."""
-    next_, info = (f"$JS.API.CONSUMER.{call}.VERDICTS_{department}.{department}" for call in ("MSG.NEXT", "INFO"))
-    plain = [f"submit.{department}", f"inbox.{department}.>", f"$JS.ACK.VERDICTS_{department}.{department}.>"]
-    to = {"accounts": [department]}
-    exports: list[dict[str, Any]] = [{"service": subject} | to for subject in (*plain, info)]
-    exports += [{"service": next_, "response": "stream"} | to, {"stream": f"verdicts.{department}"} | to]
-    imports: list[dict[str, Any]] = [{"service": {"account": BOOK, "subject": subject}} for subject in plain]
-    own_names: list[str] = []
-    for call in (next_, info):
-        own = call.replace("$JS.API", API_PREFIX)
-        own_names.append(own)
-        imports.append({"service": {"account": BOOK, "subject": call}, "to": own})
-    imports.append({"stream": {"account": BOOK, "subject": f"verdicts.{department}"}})
-    imports.append({"stream": {"account": BOOK, "subject": CHECKPOINTS}})
-    return exports, imports, [*plain, *own_names]
-
-
-def accounts(keys: Keys, departments: Mapping[str, str]) -> dict[str, Any]:
-    """The `accounts` block of a server's configuration: BOOK, and one account for each department (name → key)."""
-    every: dict[str, Any] = {}
-    exports: list[dict[str, Any]] = []
-    for department, key in sorted(departments.items()):
-        exported, imports, publish = _exports(department)
-        exports += exported
-        permissions = {
-            "publish": {"allow": publish},
-            "subscribe": {"allow": [f"{inbox_prefix(department)}.>", f"verdicts.{department}", CHECKPOINTS]},
-        }
-        every[department] = {
-            "limits": _LIMITS, "users": [{"nkey": key, "permissions": permissions}], "imports": imports,
-        }  # fmt: skip
-    if departments:
-        exports.append({"stream": CHECKPOINTS, "accounts": sorted(departments)})
-    users = [
-        {"nkey": keys.service, "permissions": _SERVICE},
-        {"nkey": keys.relay, "permissions": _RELAY},
-        {"nkey": keys.operations},
-    ]
-    return {BOOK: {"jetstream": "enabled", "users": users, "exports": exports}, **every}
 
 
 def render_config(

@@ -17,19 +17,11 @@ from events.envelope import SOURCE_FORM
 from events.errors import NotFound, SetupError, Unavailable
 from services.access import MAX_AGE_S, digest
 from services.embedded import credentials as store
+from services.embedded.accounts import BOOK, SERVICES, Keys, accounts, inbox_prefix, new_seed, public_key
 from services.embedded.credentials import Credentials, NatsEntry, new_token, visible_prefix
 from services.embedded.datadir import DataDir
 from services.embedded.doors import open_doors, reload_until
-from services.embedded.nats import (
-    BOOK,
-    DEPARTMENT_NAME,
-    Keys,
-    Nats,
-    accounts,
-    inbox_prefix,
-    new_seed,
-    public_key,
-)
+from services.embedded.nats import DEPARTMENT_NAME, Nats
 from services.settings import Settings
 
 RESERVED: Final = "relatieboek"
@@ -294,5 +286,7 @@ async def _reconfigure(
 
 
 def _snippet(name: str, key: str) -> dict[str, Any]:
+    """The department's account, and the exports to it that the book's own two accounts get."""
     whole = accounts(Keys("", "", ""), {name: key})
-    return {"accounts": {name: whole[name], BOOK: {"exports": whole[BOOK]["exports"]}}}
+    exports = {of: [e for e in whole[of]["exports"] if name in e["accounts"]] for of in (BOOK, SERVICES)}
+    return {"accounts": {name: whole[name], **{of: {"exports": found} for of, found in exports.items()}}}

@@ -6,9 +6,8 @@ import asyncio
 import gc
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
-import nats
 import structlog
 from cryptography.exceptions import InvalidTag
 from nats.aio.client import Client
@@ -28,10 +27,10 @@ from services.intake.departments import Departments
 from services.intake.desk import Desk
 from services.intake.doors import Inboxes, Waiting, open_submit, send_outbox
 from services.intake.erasing import Eraser
+from services.intake.feeds import answer_feeds
 from services.intake.keeping import keep
 from services.keys import first_key, privacy_of
 from services.settings import Settings
-from services.tls import nats_options
 from services.wiring import Context, Register, Setup, run_service
 
 log = structlog.get_logger(__name__)
@@ -100,22 +99,19 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
 
     @asynccontextmanager
     async def setup(context: Context) -> AsyncGenerator[None]:
-        # Only this user may publish into the stream and make streams, so the relay has a connection of its own.
-        seed = settings.relay_nats_seed
-        untyped: Any = nats  # nats-py's options are keywords without types
-        relay_nc: Client = await untyped.connect(
-            (settings.nats_url or "nats://127.0.0.1:4222").split(","), name="relatieboek-relay",
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=1, nkeys_seed_str=seed.get_secret_value() if seed else None,
-            inbox_prefix="_INBOX_relay", pending_size=16 << 20, **nats_options(settings.nats_url, settings.ca),
+        # The streams lie in an account of their own, and only this user of it works in a service.
+        book = await context.connect_as(
+            settings.relay_nats_seed, "RELATIEBOEK_RELAY_NATS_SEED", name="relay", inbox_prefix="_INBOX_relay",
+            pending_bytes=16 << 20,
         )  # fmt: skip
+        await answer_feeds(context.nats, book.connection)
         if settings.clock is not None and settings.up_pid is None:  # `up` has set it before any service started
             async with context.engine.begin() as conn:
                 await set_clock(conn, settings.clock)
         privacy = privacy_of(settings)
         await _open_keys(context, privacy)
         ledger = Ledger(settings.database_url, privacy)
-        relay = Relay(settings.database_url, Stream(relay_nc, replicas=settings.replicas))
+        relay = Relay(settings.database_url, Stream(book.connection, replicas=settings.replicas))
         departments = Departments(context.engine)
         desk = Desk(
             ledger, relay, departments, context.state, context.registry, batch=settings.batch,
@@ -124,10 +120,10 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
         desks.append(desk)
         eraser = Eraser(settings, privacy, relay.offer)
         await departments.refresh()
-        inboxes = Inboxes(context, desk, departments, Stream(relay_nc, replicas=settings.replicas), waiting)
+        inboxes = Inboxes(context, book, desk, departments, waiting)
 
         async def open_doors() -> None:
-            await _until_ready(context, relay, _before_the_doors(context, relay, privacy, relay_nc, eraser))
+            await _until_ready(context, relay, _before_the_doors(context, relay, privacy, book.connection, eraser))
             desk.open()
             context.state.set("ready")
             context.run(desk.check(), name="check")
@@ -135,7 +131,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
             context.run(desk.relay(), name="relay")
             context.run(inboxes.watch(), name="inboxes")
             context.run(eraser.run(), name="erase")
-            context.run(send_outbox(context.engine, context.broker, relay, desk.released), name="outbox")
+            context.run(send_outbox(context.engine, book, relay, desk.released), name="outbox")
             days = {"parked_days": settings.parked_days, "rejected_days": settings.rejected_days}
             context.run(keep(context.engine, desk.released, **days), name="keep")
 
@@ -145,16 +141,15 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
         finally:
             await ledger.close()
             await relay.close()
-            await relay_nc.close()
 
     return setup, lambda broker, context: open_submit(broker, context, desks, waiting)
 
 
 def _before_the_doors(
-    context: Context, relay: Relay, privacy: Privacy, relay_nc: Client, eraser: Eraser
+    context: Context, relay: Relay, privacy: Privacy, nc: Client, eraser: Eraser
 ) -> Callable[[], Awaitable[None]]:
     """What must be true of the book before anybody may add to it. Idempotent: done again until it succeeds."""
-    dsn, stream = context.settings.database_url, Stream(relay_nc)
+    dsn, stream = context.settings.database_url, Stream(nc)
 
     def tell(done: int, total: int) -> None:
         context.state.set("starting", f"the ledger is refilled from the stream: {done} of {total}")

@@ -132,14 +132,14 @@ def _too_much(detail: str) -> bytes:
 
 
 class Inboxes:
-    """One JetStream subscriber per department, opened when the department appears."""
+    """One JetStream subscriber per department, opened when the department appears, on a broker of account BOOK."""
 
     def __init__(
-        self, context: Context, desk: Desk, departments: Departments, stream: Stream, waiting: Waiting
+        self, context: Context, book: NatsBroker, desk: Desk, departments: Departments, waiting: Waiting
     ) -> None:
+        self._context, self._book, self._desk, self._departments = context, book, desk, departments
+        self._stream = Stream(book.connection, replicas=context.settings.replicas)
         self._waiting = waiting
-        self._context, self._desk, self._departments, self._stream = context, desk, departments, stream
-        self._broker = context.broker
         self._open: set[str] = set()
 
     async def watch(self) -> None:
@@ -160,7 +160,7 @@ class Inboxes:
             await asyncio.sleep(_RETRY_S)
 
     async def _subscribe(self, department: str) -> None:
-        subscriber = self._broker.subscriber(
+        subscriber = self._book.subscriber(
             f"inbox.{department}.>", queue="intake", decoder=as_it_came,
             stream=JStream(f"INBOX_{department}", declare=False), ack_policy=AckPolicy.MANUAL,
             config=ConsumerConfig(ack_wait=60, max_ack_pending=_INBOX_AHEAD),
@@ -183,7 +183,7 @@ class Inboxes:
                 await message.nak(delay=verdict.retry_after_s)
                 return
             sequence = message.metadata.sequence.stream
-            await publish_verdict(self._broker, department, verdict.as_json(), f"{department}-inbox-{sequence}")
+            await publish_verdict(self._book, department, verdict.as_json(), f"{department}-inbox-{sequence}")
             await message.ack()
         except (NatsError, JetStreamError, OSError, TimeoutError) as error:
             log.warning("inbox message comes again", department=department, exc_info=error)
@@ -191,14 +191,14 @@ class Inboxes:
             self._waiting.give_back(department, len(message.data))
 
 
-async def publish_verdict(broker: NatsBroker, department: str, verdict: dict[str, Any], message_id: str) -> None:
+async def publish_verdict(book: NatsBroker, department: str, verdict: dict[str, Any], message_id: str) -> None:
     """Stores a verdict in `verdicts.<department>`; the id makes a repetition after a crash disappear."""
-    js = JetStreamContext(broker.connection)
+    js = JetStreamContext(book.connection)
     name = hashlib.sha256(orjson.dumps([message_id, verdict.get("verdict")])).hexdigest()[:32]
     await js.publish(f"verdicts.{department}", orjson.dumps(verdict), timeout=5, headers={"Nats-Msg-Id": name})
 
 
-async def send_outbox(engine: AsyncEngine, broker: NatsBroker, relay: Relay, wake: asyncio.Event) -> None:
+async def send_outbox(engine: AsyncEngine, book: NatsBroker, relay: Relay, wake: asyncio.Event) -> None:
     """Sends the verdicts of parked events that were decided, in order, once the stream has the events."""
     while True:
         wake.clear()
@@ -210,7 +210,7 @@ async def send_outbox(engine: AsyncEngine, broker: NatsBroker, relay: Relay, wak
                     if row.position is not None and row.position > relay.relayed:
                         break
                     if row.department != OWN:
-                        await publish_verdict(broker, row.department, row.verdict, f"outbox-{row.seq}")
+                        await publish_verdict(book, row.department, row.verdict, f"outbox-{row.seq}")
                     await conn.execute(delete(outbox).where(outbox.c.seq == row.seq))
                     sent += 1
             if sent == 500:

@@ -19,8 +19,8 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.embedded.accounts import inbox_prefix
 from services.embedded.doors import signed_in
-from services.embedded.nats import inbox_prefix
 from services.embedded.registration import revoke_department
 from services.settings import Settings
 from tests.conftest import AddDepartment
@@ -60,7 +60,7 @@ async def test_what_a_department_left_in_its_inbox_is_refused_once_it_is_revoked
         event = {"id": "left-behind", "source": f"urn:nld:oin:{settings.institution}:systeem:crm"}
         await JetStreamContext(client).publish("inbox.crm.x", orjson.dumps(event))
     await revoke_department(settings, "crm")
-    seed = settings.nats_seed
+    seed = settings.operations_nats_seed
     assert seed is not None
     async with running_intake(settings), signed_in(settings.nats_url, seed.get_secret_value()) as nc:
         js = JetStreamContext(nc)

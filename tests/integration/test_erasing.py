@@ -113,7 +113,7 @@ async def test_what_is_erased_reads_as_erased_and_the_rest_stands(
         await conn.close()
         assert nothing == 0
         assert [row["position"] for row in gone] == [2, 4, 6]  # and the event that says so
-        seed = settings.nats_seed
+        seed = settings.operations_nats_seed
         assert seed is not None
         async with signed_in(settings.nats_url, seed.get_secret_value()) as nc:
             assert (await reconcile(settings.database_url, nc)).differences == []

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-import nats
 import orjson
 import pytest
 from nats.aio.client import Client
@@ -13,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.reconcile import reconcile, repair
 from events.stream import Stream
-from services.embedded.doors import signed_in
+from services.cli.operating import as_user
 from services.settings import Settings
 from tests.conftest import AddDepartment
 from tests.integration.book import Department, connection, held, registered, running_intake, scalar
@@ -33,59 +31,53 @@ async def test_a_repair_is_noticed_without_a_restart(
     settings: Settings, department: AddDepartment, engine: AsyncEngine
 ) -> None:
     added = await department("crm")
-    assert settings.operations_nats_seed is not None
-    untyped: Any = nats
-    seed = settings.operations_nats_seed.get_secret_value()
-    operations: Client = await untyped.connect(settings.nats_url, nkeys_seed_str=seed, allow_reconnect=False)
-    source = f"urn:nld:oin:{settings.institution}:systeem:crm"
-    try:
-        async with connection(settings, added.nats) as client:
-            crm = Department("crm", client, source)
-            async with running_intake(settings):
-                await crm.send(crm.event("relation.registered", registered()))
-            await Stream(operations).delete()
-            async with running_intake(settings):
-                await until_state(operations, "diverged")
-                assert (await crm.send(crm.event("contact.held", held())))["verdict"] == "busy"
-                assert await scalar(engine, "SELECT position FROM ledger.head") == 1
-                await repair(settings.database_url, operations)
-                await until_state(operations, "ready")
-                assert (await crm.send(crm.event("contact.held", held())))["verdict"] == "accepted"
+    async with (
+        as_user(settings, settings.operations_nats_seed) as operations,
+        as_user(settings, settings.nats_seed) as service,
+        connection(settings, added.nats) as client,
+    ):
+        crm = Department("crm", client, f"urn:nld:oin:{settings.institution}:systeem:crm")
+        async with running_intake(settings):
+            await crm.send(crm.event("relation.registered", registered()))
+        await Stream(operations).delete()
+        async with running_intake(settings):
+            await until_state(service, "diverged")
+            assert (await crm.send(crm.event("contact.held", held())))["verdict"] == "busy"
+            assert await scalar(engine, "SELECT position FROM ledger.head") == 1
+            await repair(settings.database_url, operations)
+            await until_state(service, "ready")
+            assert (await crm.send(crm.event("contact.held", held())))["verdict"] == "accepted"
         assert (await reconcile(settings.database_url, operations)).agree
-    finally:
-        await operations.close()
 
 
 @pytest.mark.parametrize("seen_by", ["the running intake", "the next intake"])
 async def test_a_message_that_is_no_event_is_found_and_a_repair_takes_it_out(
     settings: Settings, department: AddDepartment, engine: AsyncEngine, seen_by: str
 ) -> None:
-    """Of a service whose key was taken over: JetStream answers where the asker says (docs/security.md)."""
+    """JetStream answers where the asker says. In the streams' account that is operations, or whoever has its key."""
     added = await department("crm")
-    assert settings.operations_nats_seed is not None
-    assert settings.nats_seed is not None
     async with (
-        signed_in(settings.nats_url, settings.operations_nats_seed.get_secret_value()) as operations,
-        signed_in(settings.nats_url, settings.nats_seed.get_secret_value()) as taken_over,
+        as_user(settings, settings.operations_nats_seed) as operations,
+        as_user(settings, settings.nats_seed) as service,
         connection(settings, added.nats) as client,
     ):
         crm = Department("crm", client, f"urn:nld:oin:{settings.institution}:systeem:crm")
         async with running_intake(settings):
             await crm.send(crm.event("relation.registered", registered()))
-            await taken_over.publish("$JS.API.INFO", b"", reply="relatieboek.contact.held.crm")
-            await taken_over.flush()
+            await operations.publish("$JS.API.INFO", b"", reply="relatieboek.contact.held.crm")
+            await operations.flush()
             async with asyncio.timeout(20):
                 while (await Stream(operations).state()).last != 2:
                     await asyncio.sleep(0.05)
             event = crm.event("contact.held", held())
             if seen_by == "the running intake":
                 assert (await crm.send(event))["verdict"] == "busy"
-                await until_state(operations, "diverged")
+                await until_state(service, "diverged")
         async with running_intake(settings):
-            await until_state(operations, "diverged")
+            await until_state(service, "diverged")
             assert (await crm.send(event))["verdict"] == "busy"
             await repair(settings.database_url, operations)
-            await until_state(operations, "ready")
+            await until_state(service, "ready")
             assert (await crm.send(event))["verdict"] in {"accepted", "duplicate"}
             assert await scalar(engine, "SELECT position FROM ledger.head") == 2
         assert (await reconcile(settings.database_url, operations)).agree

@@ -22,9 +22,10 @@ from services.cli.main import app
 from services.connections import connect
 from services.containers import configuration
 from services.embedded import credentials as store
+from services.embedded.accounts import inbox_prefix, new_seed, public_key
 from services.embedded.doors import open_doors, signed_in
 from services.embedded.engine import Engine, free_port
-from services.embedded.nats import Nats, binary, inbox_prefix, new_seed, public_key
+from services.embedded.nats import Nats, binary
 from services.embedded.registration import book_keys
 from services.listen import listening
 from services.settings import Settings, as_environment, load

@@ -16,9 +16,9 @@ from typer.testing import CliRunner, Result
 from events.catalog import TYPES
 from services.cli.main import app
 from services.embedded import credentials as store
+from services.embedded.accounts import new_seed
 from services.embedded.credentials import Credentials, Internal, NatsPart
 from services.embedded.engine import free_port
-from services.embedded.nats import new_seed
 from services.settings import SERVICES, Settings
 
 WABO = "services/demo/data/receipt-wabo.csv.gz"
