@@ -13,7 +13,7 @@ from services.api.asking import HasParts
 from services.api.html import language_of, render
 from services.api.signing import address_of, begin_session, drop_flow, flow_state, set_flow
 from services.identity import attempts
-from services.identity.oidc import NotSignedIn
+from services.identity.claims import NotSignedIn
 from services.problems import answer_to
 
 _log = structlog.get_logger(__name__)

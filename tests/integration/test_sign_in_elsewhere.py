@@ -16,7 +16,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.errors import SetupError
-from services.identity.oidc import ALGORITHMS, Claims
+from services.identity.claims import Claims
+from services.identity.oidc import ALGORITHMS
 from services.settings import Settings, load
 from tests.oidc_provider import CLIENT, SECRET, Json, Provider, providing
 from tests.running_book import Book, running
