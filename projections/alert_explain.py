@@ -29,7 +29,7 @@ from projections.rule_names import alert_name
 from projections.schedule_line import Line
 from projections.store import live
 from projections.timeline_titles import RESTRICTED, title
-from projections.title_words import Language
+from projections.title_words import Language, on, word
 from projections.viewer import Viewer, hidden_bits, restriction
 from projections.working_calendar import WorkingCalendar
 
@@ -157,7 +157,8 @@ def _shown(event: Recorded, *, hidden: bool) -> dict[str, Any]:
 
 def _words(alert: Mapping[str, Any], line: Line | None, found: Sequence[Source], language: Language) -> list[str]:
     dutch = language == "nl"
-    days, due, ok = alert["working_days_overdue"], alert["due_on"], alert["last_ok_on"]
+    days = alert["working_days_overdue"]
+    due, ok = (on(date.fromisoformat(alert[name]), language) for name in ("due_on", "last_ok_on"))
     said: list[str] = []
     if alert["rule"] == RULE and line is not None:
         said.append(
@@ -172,7 +173,7 @@ def _words(alert: Mapping[str, Any], line: Line | None, found: Sequence[Source],
     if alert["state"] == "open":
         said.append(f"Dat is nu {days} werkdagen te laat." if dutch else f"It is {days} working days overdue now.")
     else:
-        why = alert["resolution"]
+        why = word(alert["resolution"], language)
         said.append(f"Het signaal is gesloten ({why})." if dutch else f"The alert was resolved ({why}).")
     if alert["policy_version"] is not None:
         version = alert["policy_version"]

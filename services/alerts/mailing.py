@@ -23,7 +23,7 @@ from events.errors import SetupError, Unavailable
 from events.privacy import Privacy
 from projections.alert_line import RULE as CONTACT_OVERDUE
 from projections.rule_names import alert_name
-from projections.title_words import word
+from projections.title_words import when, word
 from projections.workflows import low_score
 from projections.working_calendar import WorkingCalendar
 from services.alerts.digests import BOARD, mail_name
@@ -177,7 +177,7 @@ def mail_line(alert: Mapping[str, Any], transition: str) -> str:
     else:
         what = alert_name(alert["rule"], alert["about"], "nl")
     begin = {"escalated": "Doorgezet", "reopened": "Opnieuw open"}.get(transition, "Nieuw")
-    due = f"Dit moest op {alert['due_on']}" + (f" en is {_late(days)}." if days else ".")
+    due = f"Dit moest op {when(str(alert['due_on']), 'nl')}" + (f" en is {_late(days)}." if days else ".")
     return f"- {begin}: {name}, {what}. {due}"
 
 
@@ -186,7 +186,7 @@ def loop_line(loop: Mapping[str, Any], transition: str) -> str:
     days = loop["working_days_late"]
     name = loop["relation_name"] or loop["relation"]
     begin = "Doorgezet" if transition == "escalated" else "Nieuw"
-    on = loop["due_on"]
+    on = when(str(loop["due_on"]), "nl")
     due = f"Dit moest op {on} en is {_late(days)}." if days else f"Dit moet op {on} klaar zijn."
     return f"- {begin}: {name}, {alert_name(low_score.NAME, None, 'nl')}. {due}"
 

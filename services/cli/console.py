@@ -13,6 +13,8 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from services.cli.dutch import said
+
 # Tables that go to a file or a pipe get this width, so that columns are not folded to 80 characters.
 _PIPE_WIDTH = 200
 
@@ -47,23 +49,21 @@ def note(text: str) -> None:
     err().print(Text(text), soft_wrap=True)
 
 
-def cell(value: Any) -> str:
-    """A value of a JSON document as people read it in a table."""
+def cell(value: Any, member: str = "") -> str:
+    """A value of a member of a JSON document as people read it in a table."""
     if value is None or value == [] or value == {}:
         return "–"
-    if value is True:
-        return "ja"
-    if value is False:
-        return "nee"
     if isinstance(value, list):
         between = "\n" if isinstance(value[0], dict) else ", "
-        return between.join(cell(v) for v in value)  # pyright: ignore[reportUnknownVariableType]
+        return between.join(cell(v, member) for v in value)  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, dict):
-        return ", ".join(f"{k} {cell(v)}" for k, v in value.items() if not isinstance(v, list | dict))  # pyright: ignore[reportUnknownVariableType]
-    text = str(value)
-    if len(text) > 16 and text[4:5] == "-" and text[10:11] == "T":
-        return text[:16].replace("T", " ")
-    return text
+        return ", ".join(f"{k} {cell(v, str(k))}" for k, v in value.items() if not isinstance(v, list | dict))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return said(member, value)
+
+
+def as_recorded(data: Any) -> str:
+    """What an event holds, to the letter: no word of it is put in other words."""
+    return json.dumps(data, ensure_ascii=False)
 
 
 def print_table(title: str, columns: Sequence[tuple[str, str]], rows: Iterable[dict[str, Any]]) -> None:
@@ -74,7 +74,7 @@ def print_table(title: str, columns: Sequence[tuple[str, str]], rows: Iterable[d
     count = 0
     for row in rows:
         count += 1
-        table.add_row(*(Text(cell(row.get(name))) for name, _ in columns))
+        table.add_row(*(Text(cell(row.get(name), name)) for name, _ in columns))
     if count:
         out().print(table)
     else:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from services.cli.brief import brief
 from services.cli.console import cell, note, print_fields, print_table
 
 Columns = tuple[tuple[str, str], ...]
@@ -32,10 +33,9 @@ class _Table(NamedTuple):
 
 
 _EVIDENCE: Final = ("evidence", "Posities")
-_LAYERS: Final = (("our_layer", "Onze laag"), ("their_layer", "Hun laag"))
 LINES: Final = (
-    ("line", "Regel"), *_LAYERS, ("state", "Stand"), ("due_on", "Uiterlijk"), ("overdue_on", "Te laat vanaf"),
-    ("owner", "Eigenaar"),
+    ("layers", "Wie met wie"), ("cadence", "Hoe vaak"), ("state", "Stand"), ("last_contact_on", "Laatste contact"),
+    ("due_on", "Uiterlijk"), ("overdue_on", "Te laat vanaf"), ("owner", "Eigenaar"), ("line", "Regel"),
 )  # fmt: skip
 FIGURES: Final = (
     ("instrument", "Meting"), ("wording_version", "Versie"), ("n", "Aantal"), ("mean", "Gemiddelde"), ("nps", "NPS"),
@@ -44,10 +44,10 @@ _KNOWN: Final = (
     ("text", "Wat"), ("known_since", "Bekend sinds"), ("acknowledged", "Erkend"), ("acknowledged_by", "Erkend door"),
     _EVIDENCE,
 )  # fmt: skip
-_TABLES: Final[Mapping[Part, tuple[_Table, ...]]] = {
+TABLES: Final[Mapping[Part, tuple[_Table, ...]]] = {
     Part.MATRIX: (
         _Table("cells", "Wie heeft contact met wie, twaalf maanden", (
-            *_LAYERS, ("state", "Stand"), ("required", "Regels"), ("contacts_12m", "Contacten"),
+            ("layers", "Wie met wie"), ("state", "Stand"), ("required", "Regels"), ("contacts_12m", "Contacten"),
             ("minutes_12m", "Minuten"), ("last_at", "Laatste"),
         )),
         _Table("counterparts", "Contactpersonen", (("layer", "Hun laag"), ("people", "Wie"))),
@@ -106,19 +106,19 @@ _TABLES: Final[Mapping[Part, tuple[_Table, ...]]] = {
             ("without_guarantor", "Zonder garantie"),
         )),
         _Table("matrix", "Wie investeert en wie wint", (
-            ("organisation_name", "Organisatie"), ("organisation", "Id"), ("financing_system", "Stelsel"),
-            ("invested_cents", "Investeert (cent)"), ("returned_cents", "Levert op (cent)"),
-            ("shared_cents", "Gedeeld (cent)"), ("net_cents", "Verschil (cent)"), ("role", "Rol"), _EVIDENCE,
+            ("organisation_name", "Organisatie"), ("financing_system", "Financiering"),
+            ("invested_cents", "Investeert"), ("returned_cents", "Krijgt terug"), ("shared_cents", "Gedeeld"),
+            ("net_cents", "Per saldo"), ("role", "Wie"), _EVIDENCE,
         )),
         _Table("baseline", "Uitgangspunt", (
-            ("indicator", "Waarover"), ("period", "Periode"), ("cents", "Bedrag (cent)"), ("agreed_on", "Afgesproken"),
+            ("indicator", "Waarover"), ("period", "Periode"), ("cents", "Bedrag"), ("agreed_on", "Afgesproken"),
             _EVIDENCE,
         )),
         _Table("sharing_key", "Verdeelsleutel", (
-            ("organisation_name", "Organisatie"), ("organisation", "Id"), ("share_pct", "Deel (%)"),
+            ("organisation_name", "Organisatie"), ("share_pct", "Deel (%)"),
         )),
         _Table("savings", "Besparingen", (
-            ("period", "Periode"), ("saving_cents", "Besparing (cent)"), ("quality_met", "Kwaliteit gehaald"),
+            ("period", "Periode"), ("saving_cents", "Besparing"), ("quality_met", "Kwaliteit gehaald"),
             ("distributed_on", "Verdeeld"), ("amounts", "Over wie"), _EVIDENCE,
         )),
     ),
@@ -132,7 +132,7 @@ _TABLES: Final[Mapping[Part, tuple[_Table, ...]]] = {
     ),
     Part.OPPORTUNITIES: (
         _Table("items", "Kansen", (
-            ("title", "Wat"), ("state", "Stand"), ("value_cents", "Waarde (cent)"), ("announced_on", "Aangekondigd"),
+            ("title", "Wat"), ("state", "Stand"), ("value_cents", "Waarde"), ("announced_on", "Aangekondigd"),
             ("decided_on", "Besloten"), ("reason", "Reden"), ("relation_then", "De relatie toen"), _EVIDENCE,
         )),
     ),
@@ -143,51 +143,37 @@ _TABLES: Final[Mapping[Part, tuple[_Table, ...]]] = {
 }  # fmt: skip
 
 
+# What stands above the tables, of whichever part has it.
+HEAD: Final[Columns] = (
+    ("tier", "Niveau"), ("plan", "Plan"), ("state", "Stand"), ("template", "Sjabloon"), ("horizon_on", "Loopt tot"),
+    ("drafted_on", "Begonnen"), ("approved_on", "Goedgekeurd"), ("age_days", "Dagen oud"),
+    ("superseded_on", "Vervangen op"), ("superseded_by", "Vervangen door"), ("answered", "Vragen beantwoord"),
+    ("actions_open", "Acties open"), ("actions_late", "Acties te laat"), ("loops_open", "Opvolgingen open"),
+    ("loops_late", "Opvolgingen te laat"), ("since", "Na"), ("until", "Tot en met"), ("contacts", "Contacten"),
+    ("minutes", "Minuten"), ("chain", "Keten"), ("defined_on", "Begonnen"), ("sharing_key_on", "Verdeelsleutel van"),
+    ("evidence", "Posities"), ("absorbed", "Opgegaan in deze relatie"), ("position", "Positie"),
+)  # fmt: skip
+
+
 def print_part(part: Part, ident: str, document: Mapping[str, Any]) -> None:
     """What HTTP answered, in tables; a chain each its own."""
-    tables = _TABLES[part]
-    listed = {table.field for table in tables}
-    name = str(document.get("relation_name") or ident)
-    left_out = {*listed, "next", "layers", "gaps", "chains", "by_relation_kind"}
-    print_fields(name, ((k, v) for k, v in document.items() if k not in left_out))
+    tables = TABLES[part]
+    _print_head(str(document.get("relation_name") or ident), document)
     if part is not Part.CHAIN:
         _print_tables(tables, document)
     elif not document["chains"]:
         print_table("Ketens", (), [])
     for chain in document["chains"] if part is Part.CHAIN else ():
-        print_fields(chain["name"], ((k, v) for k, v in chain.items() if k not in listed))
+        _print_head(chain["name"], brief(chain))
         _print_tables(tables, chain)
     if document.get("next"):
         note(f"Er is meer: voeg toe --cursor {document['next']}")
 
 
+def _print_head(name: str, document: Mapping[str, Any]) -> None:
+    print_fields(name, [(label, cell(document[m], m)) for m, label in HEAD if document.get(m) not in (None, [])])
+
+
 def _print_tables(tables: Sequence[_Table], document: Mapping[str, Any]) -> None:
     for table in tables:
         print_table(table.title, table.columns, map(brief, document[table.field]))
-
-
-# What is nested in a row, in a few words.
-_IN_WORDS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "coalition": lambda signed: signed and (signed["name"] or signed["agreement"]),
-    "decisions": lambda taken: [f"{d['taken_on']} {d['decision']}" for d in taken or ()],
-    "trend": lambda quarters: [f"{q['quarter']}: {cell(q['mean'])} (n {q['n']})" for q in quarters or ()],
-    "evidence": lambda positions: len(positions) if len(positions) > 8 else positions,
-    "required": lambda lines: [line["line"] for line in lines],
-    "people": lambda people: [f"{p['name']} ({p['function']})" for p in people],
-    "changes": "\n".join,
-    "frame": lambda years: [f"{y['year']}: {y['cents']} cent" for y in years or ()],
-    "partners": lambda partners: [_organisation(p) for p in partners],
-    "guarantors": lambda given: [_organisation(g) for g in given if g["holds"]],
-    "amounts": lambda amounts: [f"{_organisation(a)}: {a['cents']} cent" for a in amounts],
-    "acknowledged_by": lambda sides: [f"{side['by']} {side['on']}" for side in sides],
-}
-
-
-def _organisation(one: Mapping[str, Any]) -> str:
-    return "wij" if one["organisation"] == "us" else one["organisation_name"] or one["organisation"]
-
-
-def brief(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of a document as a table shows it."""
-    told = {k: _IN_WORDS[k](v) if k in _IN_WORDS else v for k, v in row.items()}
-    return told | {"organisation_name": "wij"} if row.get("organisation") == "us" else told

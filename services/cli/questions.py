@@ -7,32 +7,34 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from services.cli.console import note, print_fields, print_json, print_table
+from services.cli.brief import brief
+from services.cli.console import note, print_json, print_table
 from services.cli.instance import find
 from services.cli.options import Cursor, DataDir, Json, day_or_moment, position_or_moment
-from services.cli.parts import FIGURES, Columns, brief
+from services.cli.parts import FIGURES, Columns
+from services.cli.whole import print_alert
 
-_RELATION: Final = (("relation_name", "Relatie"), ("tier", "Klasse"))
+_RELATION: Final = (("relation_name", "Relatie"), ("tier", "Niveau"))
 _OVERDUE: Final = (
-    *_RELATION, ("line", "Regel"), ("our_layer", "Onze laag"), ("their_layer", "Hun laag"), ("due_on", "Uiterlijk"),
-    ("working_days_overdue", "Werkdagen te laat"), ("owner", "Eigenaar"), ("evidence", "Posities"),
+    *_RELATION, ("layers", "Wie met wie"), ("cadence", "Hoe vaak"), ("state", "Stand"), ("due_on", "Uiterlijk"),
+    ("working_days_overdue", "Werkdagen te laat"), ("owner", "Eigenaar"), ("line", "Regel"), ("evidence", "Posities"),
 )  # fmt: skip
 _MEETING: Final = (
-    *_RELATION, ("our_layer", "Onze laag"), ("their_layer", "Hun laag"), ("state", "Stand"), ("line", "Regel"),
-    ("contacts_12m", "Contacten (12 mnd)"), ("last_on", "Laatste contact"), ("owner", "Eigenaar"),
+    *_RELATION, ("layers", "Wie met wie"), ("state", "Stand"), ("cadence", "Hoe vaak"),
+    ("contacts_12m", "Contacten (12 mnd)"), ("last_on", "Laatste contact"), ("owner", "Eigenaar"), ("line", "Regel"),
     ("evidence", "Posities"),
 )  # fmt: skip
 _HISTORY: Final = (
     ("position", "Positie"), ("occurred_at", "Gebeurd"), ("recorded_at", "Vastgelegd"), ("title", "Wat"),
-    ("department", "Afdeling"), ("data", "Inhoud"),
+    ("department", "Afdeling"),
 )  # fmt: skip
-_LACKING: Final = (*_RELATION, ("missing", "Wat ontbreekt"), ("lacks", "Wat ontbreekt"), ("evidence", "Posities"))
+_LACKING: Final = (*_RELATION, ("lacks", "Wat ontbreekt"), ("owner", "Eigenaar"))
 _PROMISES: Final = (
     *_RELATION, ("by", "Door"), ("what", "Toezegging"), ("due_on", "Uiterlijk"), ("state", "Stand"),
     ("late", "Te laat"), ("days_late", "Dagen te laat"), ("evidence", "Posities"),
 )  # fmt: skip
 _ATTENTION: Final = (
-    ("tier", "Klasse"), ("relations", "Relaties"), ("contacts", "Contacten"), ("minutes", "Minuten"),
+    ("tier", "Niveau"), ("relations", "Relaties"), ("contacts", "Contacten"), ("minutes", "Minuten"),
     ("by_kind", "Naar soort"), ("by_layer", "Naar laag"), ("position", "Tot positie"),
 )  # fmt: skip
 _FIGURES: Final = (
@@ -47,12 +49,16 @@ _PROGRAMMES: Final = (
     ("decisions", "Bijgestuurd"), ("ends_on", "Eindigt"), ("evidence", "Posities"),
 )  # fmt: skip
 _POCKETS: Final = (
-    ("organisation_name", "Organisatie"), ("organisation", "Id"), ("financing_system", "Stelsel"),
-    ("invested_cents", "Investeert (cent)"), ("returned_cents", "Levert op (cent)"), ("shared_cents", "Gedeeld (cent)"),
-    ("net_cents", "Verschil (cent)"), ("role", "Rol"), ("evidence", "Posities"),
+    ("organisation_name", "Organisatie"), ("financing_system", "Financiering"), ("invested_cents", "Investeert"),
+    ("returned_cents", "Krijgt terug"), ("shared_cents", "Gedeeld"), ("net_cents", "Per saldo"), ("role", "Wie"),
+    ("evidence", "Posities"),
 )  # fmt: skip
 _EVIDENCE: Final = (
     ("position", "Positie"), ("occurred_at", "Gebeurd"), ("title", "Wat"), ("department", "Afdeling"),
+)  # fmt: skip
+_SOURCES: Final = (
+    ("department", "Afdeling"), ("last_event_at", "Laatste gebeurtenis"), ("working_days_silent", "Werkdagen stil"),
+    ("silent", "Te lang stil"),
 )  # fmt: skip
 _TABLES: Final[Mapping[int, tuple[str, Columns]]] = {
     1: ("Regels die te laat zijn", _OVERDUE),
@@ -60,7 +66,7 @@ _TABLES: Final[Mapping[int, tuple[str, Columns]]] = {
     3: ("Geschiedenis", _HISTORY),
     4: ("A-relaties die iets missen", _LACKING),
     5: ("Toezeggingen", _PROMISES),
-    6: ("Aandacht per klasse", _ATTENTION),
+    6: ("Aandacht per niveau", _ATTENTION),
     7: ("Tevredenheid", _FIGURES),
     8: ("Programma's en coalities", _PROGRAMMES),
     9: ("Wie investeert en wie wint", _POCKETS),
@@ -71,7 +77,7 @@ def question(
     number: Annotated[int, typer.Argument(metavar="N", min=1, max=10, help="Nummer van de vraag.")],
     relation: Annotated[str | None, typer.Option(help="Van deze relatie: UUID of <soort>:<waarde>.")] = None,
     team: Annotated[str | None, typer.Option(help="Alleen relaties van dit team.")] = None,
-    tier: Annotated[str | None, typer.Option(help="Alleen relaties van deze klasse, zoals A.")] = None,
+    tier: Annotated[str | None, typer.Option(help="Alleen relaties van dit niveau, zoals A.")] = None,
     owner: Annotated[str | None, typer.Option(help="Vraag 1: alleen regels van deze medewerker.")] = None,
     unowned: Annotated[
         bool | None, typer.Option("--unowned/--owned", help="Vraag 1: alleen regels van niemand, of juist van iemand.")
@@ -114,10 +120,7 @@ def question(
         _why(document)
     else:
         title, columns = _TABLES[number]
-        rows = [brief(row) for row in document["items"]]
-        # A column that no row has (answers grow) takes no place.
-        shown = tuple(c for c in columns if not rows or any(c[0] in row for row in rows))
-        print_table(title, shown, rows)
+        print_table(title, columns, map(brief, document["items"]))
         if number == 7:
             print_table("Opvolging van lage scores", _LOOPS, document["loops"])
         if document.get("next"):
@@ -129,9 +132,6 @@ def _flag(asked: bool | None) -> str | None:
 
 
 def _why(document: Mapping[str, Any]) -> None:
-    alert: Mapping[str, Any] = document["alert"]
-    fields = ("relation_name", "rule", "rule_version", "line", "state", "due_on", "overdue_on", "owner", "level")
-    print_fields("Het signaal", [*((f, alert.get(f)) for f in fields), ("uitleg", document["explanation"])])
+    print_alert(document["alert"], document["explanation"])
     print_table("Waar het op rust", _EVIDENCE, document["evidence"])
-    sources: list[dict[str, Any]] = document["sources"]
-    print_table("De bronnen", tuple((name, name) for name in (sources[0] if sources else {})), sources)
+    print_table("De bronnen", _SOURCES, document["sources"])

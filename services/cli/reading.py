@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
-from services.cli.console import print_fields, print_json, print_list, print_table
+from services.cli.console import as_recorded, print_fields, print_json, print_list, print_table
 from services.cli.instance import Instance, find
 from services.cli.options import Cursor, DataDir, Json, Limit, day_or_moment, position_or_moment
-from services.cli.parts import FIGURES, LINES, Part, print_part
+from services.cli.parts import Part, print_part
+from services.cli.whole import print_alert, print_loop, print_whole, what_of
 
 Ident = Annotated[str, typer.Argument(metavar="ID", help="UUID, of <soort>:<waarde> zoals gemeentecode:0518.")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="Zoals het was op dit moment (datum of tijdstip).")]
@@ -19,24 +21,21 @@ KnownAt = Annotated[str | None, typer.Option("--known-at", help="Zoals het boek 
 relation = typer.Typer(help="Relaties bekijken.", no_args_is_help=True, rich_markup_mode=None)
 
 _RELATIONS: Final = (
-    ("name", "Naam"), ("kind", "Soort"), ("region", "Regio"), ("tier", "Klasse"), ("last_contact_at",
-    "Laatste contact"),
-    ("open_alerts", "Signalen"), ("id", "Id"),
+    ("name", "Naam"), ("kind", "Soort"), ("region", "Regio"), ("tier", "Niveau"),
+    ("last_contact_at", "Laatste contact"), ("open_alerts", "Signalen"), ("id", "Id"),
 )  # fmt: skip
 _ENTRIES: Final = (
-    ("occurred_at", "Wanneer"), ("relation_name", "Relatie"), ("title", "Wat"), ("detail", "Bijzonderheden"),
-    ("department", "Afdeling"), ("visibility", "Zichtbaar voor"), ("position", "Positie"),
+    ("occurred_at", "Wanneer"), ("relation_name", "Relatie"), ("title", "Wat"), ("department", "Afdeling"),
+    ("visibility", "Zichtbaar voor"), ("position", "Positie"),
 )  # fmt: skip
 _ALERTS: Final = (
-    ("relation_name", "Relatie"), ("rule", "Signaal over"), ("line", "Regel"), ("about", "Waarover"), ("state",
-    "Stand"), ("due_on", "Uiterlijk"),
-    ("overdue_on", "Te laat sinds"), ("working_days_overdue", "Werkdagen te laat"), ("owner", "Eigenaar"), ("id",
-    "Signaal"),
+    ("relation_name", "Relatie"), ("what", "Signaal over"), ("state", "Stand"), ("due_on", "Uiterlijk"),
+    ("overdue_on", "Te laat sinds"), ("working_days_overdue", "Werkdagen te laat"), ("owner", "Eigenaar"),
+    ("id", "Signaal"),
 )  # fmt: skip
 _LOOPS: Final = (
-    ("relation_name", "Relatie"), ("instrument", "Meting"), ("score", "Score"), ("state", "Stand"), ("due_on",
-    "Uiterlijk"),
-    ("working_days_late", "Werkdagen te laat"), ("owner", "Eigenaar"), ("id", "Opvolging"),
+    ("relation_name", "Relatie"), ("instrument", "Meting"), ("score", "Score"), ("state", "Stand"),
+    ("due_on", "Uiterlijk"), ("working_days_late", "Werkdagen te laat"), ("owner", "Eigenaar"), ("id", "Opvolging"),
 )  # fmt: skip
 _HISTORY: Final = (
     ("position", "Positie"), ("version", "Versie"), ("occurred_at", "Gebeurd"), ("recorded_at", "Vastgelegd"),
@@ -68,16 +67,7 @@ def show(
     elif part is not None:
         print_part(part, ident, document)
     else:
-        _show_whole(ident, document)
-
-
-def _show_whole(ident: str, document: dict[str, Any]) -> None:
-    listed = {"schedule", "contacts_by_layer_pair", "satisfaction"}
-    print_fields(str(document.get("name", ident)), ((k, v) for k, v in document.items() if k not in listed))
-    print_table("Contactschema", LINES, document["schedule"])
-    pairs = (("our_layer", "Onze laag"), ("their_layer", "Hun laag"), ("contacts", "Contacten"), ("last_at", "Laatste"))
-    print_table("Wie spreekt wie", pairs, document["contacts_by_layer_pair"])
-    print_table("Tevredenheid", FIGURES, document["satisfaction"])
+        print_whole(document)
 
 
 @relation.command("diff")
@@ -111,7 +101,7 @@ def diff(
 @relation.command("list")
 def list_(
     kind: Annotated[str | None, typer.Option(help="Alleen deze soort, zoals municipality.")] = None,
-    tier: Annotated[str | None, typer.Option(help="Alleen deze klasse, zoals A.")] = None,
+    tier: Annotated[str | None, typer.Option(help="Alleen dit niveau, zoals A.")] = None,
     team: Annotated[str | None, typer.Option(help="Alleen relaties van dit team.")] = None,
     q: Annotated[str | None, typer.Option("--q", help="Zoek in namen en nummers.")] = None,
     limit: Limit = 50, cursor: Cursor = None, json: Json = False, data_dir: DataDir = None,
@@ -153,22 +143,20 @@ def alerts(
     state: Annotated[str | None, typer.Option(help="Alleen met deze stand, zoals open.")] = None,
     owner: Annotated[str | None, typer.Option(help="Alleen van deze medewerker.")] = None,
     team: Annotated[str | None, typer.Option(help="Alleen van dit team.")] = None,
-    tier: Annotated[str | None, typer.Option(help="Alleen van relaties met deze klasse.")] = None,
+    tier: Annotated[str | None, typer.Option(help="Alleen van relaties met dit niveau.")] = None,
     rule: Annotated[str | None, typer.Option(help="Alleen van deze regel, zoals contact_overdue.")] = None,
     limit: Limit = 50, cursor: Cursor = None, json: Json = False, data_dir: DataDir = None,
 ) -> None:  # fmt: skip
     """Toon de signalen: contact dat te laat is, en wat verder een mens nodig heeft."""
-    from projections.rule_names import rule_name
-
     if ident is not None:
-        _show_one("/v1/alerts", ident, find(data_dir), json)
+        _show_one("/v1/alerts", ident, find(data_dir), json, print_alert)
         return
     document = find(data_dir).get(
         "/v1/alerts", state=state, owner=owner, team=team, tier=tier, rule=rule, limit=limit, cursor=cursor
     )
     if not json:
         for item in document["items"]:
-            item["rule"] = rule_name(item["rule"], item["about"], "nl")
+            item["what"] = what_of(item)
     print_list("Signalen", _ALERTS, document, json)
 
 
@@ -182,7 +170,7 @@ def loops(
 ) -> None:  # fmt: skip
     """Toon de lage scores die nog een vervolg moeten krijgen, of kregen."""
     if ident is not None:
-        _show_one("/v1/loops", ident, find(data_dir), json)
+        _show_one("/v1/loops", ident, find(data_dir), json, print_loop)
         return
     document = find(data_dir).get(
         "/v1/loops", state=state, relation=of, team=team, owner=owner, limit=limit, cursor=cursor
@@ -190,12 +178,12 @@ def loops(
     print_list("Opvolgingen", _LOOPS, document, json)
 
 
-def _show_one(path: str, ident: str, instance: Instance, json: bool) -> None:
+def _show_one(path: str, ident: str, instance: Instance, json: bool, show: Callable[[Mapping[str, Any]], None]) -> None:
     document = instance.get(f"{path}/{quote(ident, safe='')}")
     if json:
         print_json(document)
     else:
-        print_fields(str(document["relation_name"]), document.items())
+        show(document)
 
 
 def history(
@@ -210,6 +198,9 @@ def history(
     document = find(data_dir).get(
         path, asOf=day_or_moment(as_of), knownAt=position_or_moment(known_at), limit=limit, cursor=cursor
     )
+    if not json:
+        for item in document["items"]:
+            item["data"] = as_recorded(item["data"])
     print_list("Geschiedenis", _HISTORY, document, json)
 
 

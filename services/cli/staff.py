@@ -17,7 +17,7 @@ def contributors(json: Json = False, data_dir: DataDir = None) -> None:
         ("profile", "Profiel"), ("stage", "Fase"), ("people", "Collega's"),
     ), document["contributors"])  # fmt: skip
     print_table("Wat relaties vragen", (
-        ("tier", "Klasse"), ("our_layer", "Onze laag"), ("lines", "Regels"),
+        ("tier", "Niveau"), ("our_layer", "Onze laag"), ("lines", "Regels"),
         ("contacts_per_year", "Contacten per jaar"),
     ), document["asked"])  # fmt: skip
 

@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 from services.api.openapi import ANSWERS
 from services.cli.main import app
+from services.cli.parts import Part
 from services.demo.institution import DEPARTMENTS, TEAMS
 from services.demo.load import demo_events
 from services.embedded.credentials import read
@@ -172,6 +173,14 @@ async def test_the_openapi_document_names_every_member_of_every_answer(demo: Ins
     assert {operation for operation, count in told.items() if count} == ANSWERS.keys() - ASKED_ELSEWHERE
 
 
+# Codes of the interface that people have no business with, but in `--json`, and the names of its members.
+CODES = {
+    "on_track", "overdue", "escalated", "senior_management", "tactical_management", "professional", "board",
+    "municipality", "care_office", "health_insurer", "gains", "invests", "covered", "meeting", "phone", "conversation",
+    "contacts_total", "tier_arguments", "open_alerts", "due_on", "approved", "drafted", "invested_cents",
+}  # fmt: skip
+
+
 async def test_what_a_newcomer_types_reads_well_in_the_terminal(demo: Instance) -> None:
     """The commands that the README advises, and every question: an answer, in words of people."""
 
@@ -187,10 +196,14 @@ async def test_what_a_newcomer_types_reads_well_in_the_terminal(demo: Instance) 
     more = {3: ["--relation", overdue["relation"]], 7: ["--relation", overdue["relation"]],
             10: ["--alert", overdue["alert"]]}  # fmt: skip
     asked = [["question", str(n), *more.get(n, [])] for n in range(1, 11)]
+    asked += [["alerts", overdue["alert"]], ["relation", "list"], ["timeline", "--relation", overdue["relation"]]]
+    asked += [["relation", "show", overdue["relation"], "--part", part] for part in Part]
     for words in [*map(str.split, advised), *asked]:
         text = await said(*words)
-        assert words[:2] == ["question", "7"] or not text.splitlines()[0].endswith("niets gevonden."), words
+        found = not text.splitlines()[0].endswith("niets gevonden.")
+        assert found or words[:2] == ["question", "7"] or "--part" in words, words
         assert not re.search(r"\bNone\b|\bpending\b|Gebeurtenis: ", text), f"{words}: {text}"
+        assert not CODES & set(re.findall(r"[a-z_]{4,}", text)), f"{words}: {text}"
 
 
 async def test_the_page_reads_well_for_every_role(demo: Instance) -> None:

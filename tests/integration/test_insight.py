@@ -270,11 +270,11 @@ async def answers_why(book: Book) -> None:
     (late,) = [one for one in listed if one["relation"] == HAAG]
     why = Explanation.model_validate(found(await book.get(f"/v1/questions/10?alert={late['id']}")))
     assert (why.rule.name, why.computation, why.alert.about) == ("commitment_late", None, "commitment:k-1")
-    assert why.explanation[:2] == ["Een toezegging is te laat (k-1).", "Dit moest op 2026-02-01 klaar zijn."]
+    assert why.explanation[:2] == ["Een toezegging is te laat (k-1).", "Dit moest op 1 februari 2026 klaar zijn."]
     assert [(e.type, e.department) for e in why.evidence] == [("nl.relatieboek.commitment.made.v1", "zorg")]
     assert [(source.department, source.silent) for source in why.sources] == [("zorg", False)]
     shown = await printed(book, "question", "10", "--alert", late["id"])
-    assert "Dit moest op 2026-02-01 klaar zijn." in shown
+    assert "Dit moest op 1 februari 2026 klaar zijn." in shown
 
 
 async def command(book: Book, *words: str) -> Result:
@@ -293,15 +293,15 @@ async def printed(book: Book, *words: str) -> str:
 
 # Words that the table of each part shows.
 PARTS: Final[Mapping[Part, tuple[str, ...]]] = {
-    Part.MATRIX: ("Wie heeft contact met wie, twaalf maanden: niets gevonden.", "Contactpersonen", "professional"),
+    Part.MATRIX: ("Wie heeft contact met wie, twaalf maanden: niets gevonden.", "Contactpersonen", "professionals"),
     Part.SCHEDULE: ("Contactschema: niets gevonden.",),
     Part.PLAN: ("Antwoorden", "+dichtbij", "Alle plannen"),
-    Part.SATISFACTION: ("nps-2026", "2026-Q1: 9.0 (n 3)", "Klachten"),
-    Part.AGREEMENTS: ("Samen sterk", "2026: 1000000 cent", "Wachttijd omlaag"),
-    Part.CHAIN: ("Kwetsbare ouderen", "Wie staat garant", "DSW", "DSW: 400 cent"),
-    Part.PARTNERSHIP: ("Minder wachten", "us 2026-01-05", "Een plan"),
+    Part.SATISFACTION: ("nps-2026", "2026-Q1: 9 (n 3)", "Klachten"),
+    Part.AGREEMENTS: ("Samen sterk", "2026: € 10.000", "Wachttijd omlaag"),
+    Part.CHAIN: ("Kwetsbare ouderen", "Wie staat garant", "DSW", "DSW: € 4"),
+    Part.PARTNERSHIP: ("Minder wachten", "wij 05-01-2026", "Een plan"),
     Part.OPPORTUNITIES: ("Dagbesteding", "Te duur"),
-    Part.ATTENTION: ("minutes", "Soort contact: niets gevonden."),
+    Part.ATTENTION: ("Minuten", "Soort contact: niets gevonden."),
 }
 
 

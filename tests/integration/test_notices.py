@@ -345,7 +345,7 @@ async def test_a_loop_is_told_to_the_owner_then_the_lead_then_the_board_each_onc
     ]  # fmt: skip
     assert {m["relation"] for m in desk.told} == {HAAG}
     assert [to for to, _ in mails] == [["jansen@zorg.example"], ["bakker@zorg.example"], ["bestuur@zorg.example"]]
-    assert "Nieuw: Gemeente Den Haag, een lage score vraagt om een reactie. Dit moet op 2026-02-10 klaar" in mails[0][1]
+    assert "een lage score vraagt om een reactie. Dit moet op 10 februari 2026 klaar" in mails[0][1]
     assert "Doorgezet: Gemeente Den Haag" in mails[1][1]
     assert "2 werkdagen te laat" in mails[1][1]
     assert [d["positions"] for d in desk.digests] == [[m["position"]] for m in desk.told]
@@ -368,7 +368,7 @@ async def test_an_anonymous_score_shows_neither_itself_nor_who_gave_it(
     ((_, text),) = mails
     (line,) = [line for line in text.splitlines() if line.startswith("- ")]
     assert line == (
-        "- Nieuw: Gemeente Den Haag, een lage score vraagt om een reactie. Dit moet op 2026-02-10 klaar zijn."
+        "- Nieuw: Gemeente Den Haag, een lage score vraagt om een reactie. Dit moet op 10 februari 2026 klaar zijn."
     )
     assert "gewacht" not in text
     assert [set(m) for m in desk.told] == [{"position", "relation", "type"}]

@@ -55,8 +55,8 @@ def test_a_mail_says_in_words_what_a_workflow_asks_for() -> None:
         "relation_name": "Gemeente Den Haag", "working_days_overdue": 1, "due_on": "2026-05-04",
     }  # fmt: skip
     assert mail_line(alert, "raised") == (
-        "- Nieuw: Gemeente Den Haag, een actie uit het plan is te laat (2026, a-1). Dit moest op 2026-05-04 en is"
+        "- Nieuw: Gemeente Den Haag, een actie uit het plan is te laat (2026, a-1). Dit moest op 4 mei 2026 en is"
         " 1 werkdag te laat."
     )
     today = {**alert, "working_days_overdue": 0, "rule": "merged_lines_conflict", "about": "layers:board:board"}
-    assert mail_line(today, "raised").endswith("kies er een (bestuur - bestuur). Dit moest op 2026-05-04.")
+    assert mail_line(today, "raised").endswith("kies er een (bestuur - bestuur). Dit moest op 4 mei 2026.")
