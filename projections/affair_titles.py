@@ -116,12 +116,12 @@ AFFAIRS: Final[Mapping[str, Title]] = {
     "chain.partner_assigned": phrase(
         "Keten {chain}: partner voor fase {phase} ({financing_system})",
         "Chain {chain}: partner for phase {phase} ({financing_system})",
-        chain="text", phase="text", financing_system="word",
+        chain="text", phase="text", financing_system="system",
     ),
     "chain.partner_replaced": phrase(
         "Keten {chain}: andere partner voor fase {phase} ({financing_system})",
         "Chain {chain}: another partner for phase {phase} ({financing_system})",
-        chain="text", phase="text", financing_system="word",
+        chain="text", phase="text", financing_system="system",
     ),
     "chain.phase_guaranteed": _guaranteed,
     "chain.investment_recorded": phrase(

@@ -50,7 +50,7 @@ def _line_set(data: Data, language: Language) -> str:
 _TITLES: Final[Mapping[str, Title]] = {
     "relation.registered": phrase("Relatie toegevoegd: {name}", "Relation added: {name}", name="text"),
     "relation.identifier_linked": phrase(
-        "Nummer gekoppeld: {scheme} {value}", "Number linked: {scheme} {value}", scheme="text", value="text"
+        "Nummer gekoppeld: {scheme} {value}", "Number linked: {scheme} {value}", scheme="word", value="text"
     ),
     "relation.details_changed": plain("Gegevens van de relatie gewijzigd", "Details of the relation changed"),
     "relation.tier_assigned": phrase("Ingedeeld als {tier}-relatie", "Became an {tier} relation", tier="text"),
@@ -111,7 +111,7 @@ _TITLES: Final[Mapping[str, Title]] = {
     "plan.action_dropped": plain("Actie vervallen", "Action dropped"),
     "plan.approved": phrase("Relatieplan {plan} goedgekeurd", "Relation plan {plan} approved", plan="text"),
     "satisfaction.scored": phrase(
-        "Score {score} ({instrument})", "Score {score} ({instrument})", score="text", instrument="text"
+        "Score {score} ({instrument})", "Score {score} ({instrument})", score="number", instrument="text"
     ),
     "commitment.made": phrase(
         "Toezegging door {by}, op {due_on}", "Promise by {by}, due on {due_on}", by="word", due_on="day"

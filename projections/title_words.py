@@ -35,6 +35,8 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "board": ("bestuur", "board"), "senior_management": ("hoger management", "senior management"),
     "tactical_management": ("middenmanagement", "tactical management"),
     "professional": ("professionals", "professionals"),
+    "local": ("eigen nummer", "own number"), "kvk": ("KvK", "KvK"), "agb": ("AGB", "AGB"), "oin": ("OIN", "OIN"),
+    "uzovi": ("UZOVI", "UZOVI"),
     "us": ("ons", "us"), "them": ("hen", "them"),
     "month": ("maand", "month"), "quarter": ("kwartaal", "quarter"), "half_year": ("half jaar", "half year"),
     "year": ("jaar", "year"),
@@ -66,7 +68,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "length_of_stay": ("ligduur", "length of stay"), "waiting_time": ("wachttijd", "waiting time"),
     "falls": ("valincidenten", "falls"), "medication_errors": ("medicatiefouten", "medication errors"),
     "zvw": ("Zvw", "Zvw"), "wlz": ("Wlz", "Wlz"), "wmo": ("Wmo", "Wmo"), "jeugdwet": ("Jeugdwet", "Jeugdwet"),
-    "pgb": ("pgb", "pgb"),
+    "pgb": ("pgb", "pgb"), "other_system": ("andere financiering", "other financing"),
 }  # fmt: skip
 
 _DUTCH: Final = str.maketrans(",.", ".,")
@@ -131,8 +133,8 @@ def plain(dutch: str, english: str) -> Title:
 
 
 def phrase(dutch: str, english: str, **fields: str) -> Title:
-    """A line with fields of the payload. `fields`: name → `day` a date, `word` a code, `euros` cents, `number`, or
-    `text` as it is."""
+    """A line with fields of the payload. `fields`: name → `day` a date, `word` a code, `system` a financing system,
+    `euros` cents, `number`, or `text` as it is."""
 
     def make(data: Data, language: Language) -> str:
         values = {name: _shown(data.get(name), kind, language) for name, kind in fields.items()}
@@ -149,6 +151,8 @@ def _shown(value: Any, kind: str, language: Language) -> str:
             return when(value, language)
         case "word":
             return word(str(value), language)
+        case "system":
+            return word("other_system" if value == "other" else str(value), language)
         case "euros":
             return euros(value, language)
         case "number":

@@ -219,16 +219,18 @@ def _events(
             "activity": "conversation", "topics": list(given.topics), **common,
         })  # fmt: skip
         return
+    # DTSTAMP is the moment of the export in some programs; LAST-MODIFIED stays what it was.
+    changed_at = _stamp(event, "LAST-MODIFIED") or _stamp(event, "DTSTAMP")
+    unchanged = first == begins and not cancelled
+    if not unchanged and (changed_at is None or changed_at > now):
+        # Not the plan alone either: it would stand as a meeting that does not take place then.
+        yield Skipped(where, "verzet of afgezegd zonder bruikbaar tijdstip (LAST-MODIFIED of DTSTAMP)")
+        return
     planned_end = (first.astimezone(UTC) + length).astimezone(AMSTERDAM)
     yield made("planned", f"{contact}-planned", {
         "contact": contact, "starts_at": first.isoformat(), "ends_at": planned_end.isoformat(), **common,
     })  # fmt: skip
-    if first == begins and not cancelled:
-        return
-    # DTSTAMP is the moment of the export in some programs; LAST-MODIFIED stays what it was.
-    changed_at = _stamp(event, "LAST-MODIFIED") or _stamp(event, "DTSTAMP")
-    if changed_at is None or changed_at > now:
-        yield Skipped(where, "verzet of afgezegd zonder bruikbaar tijdstip (LAST-MODIFIED of DTSTAMP)")
+    if unchanged or changed_at is None:
         return
     at = changed_at.isoformat()
     if first != begins:

@@ -45,6 +45,32 @@ def test_a_series_keeps_its_local_time_when_summer_time_ends_and_leaves_out_its_
     ]  # fmt: skip
 
 
+def test_what_was_called_off_or_moved_at_an_unknown_time_is_not_planned(tmp_path: Path) -> None:
+    """Without LAST-MODIFIED and DTSTAMP nobody can say when; its old plan would stand as a meeting to come."""
+    body = """BEGIN:VEVENT
+UID:off
+DTSTART:20261201T090000Z
+DTEND:20261201T100000Z
+STATUS:CANCELLED
+END:VEVENT
+BEGIN:VEVENT
+UID:series
+DTSTART:20261102T090000Z
+DTEND:20261102T100000Z
+RRULE:FREQ=WEEKLY;COUNT=2
+END:VEVENT
+BEGIN:VEVENT
+UID:series
+RECURRENCE-ID:20261109T090000Z
+DTSTART:20261110T090000Z
+DTEND:20261110T100000Z
+END:VEVENT"""
+    outcomes = list(read_ics(calendar(tmp_path, body), GIVEN, NOW))
+    taken = [o.event["data"]["starts_at"] for o in outcomes if isinstance(o, Taken)]
+    assert taken == ["2026-11-02T10:00:00+01:00"]
+    assert [o.where.split()[0] for o in outcomes if isinstance(o, Skipped)] == ["series", "off"]
+
+
 def test_a_moved_meeting_keeps_the_identity_of_its_series_start() -> None:
     found = events()
     (moved,) = of_kind("rescheduled", found)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from events.catalog import TYPES, personal_paths
+from events.catalog import TYPES, json_schema, personal_paths
 from projections.timeline_titles import title
-from projections.title_words import every
+from projections.title_words import every, word
 from tests.samples import golden
 
 KINDS = sorted(t.kind for t in TYPES.values())
@@ -120,3 +120,44 @@ def test_what_a_contact_was_and_how_it_went_are_said_once_where_they_are_one_wor
     gathering = {**data, "activity": "gathering", "channel": "event"}
     assert title("contact.held", gathering) == "Bijeenkomst, 120 minuten"
     assert title("contact.held", {**gathering, "channel": "visit"}) == "Bijeenkomst, bezoek, 120 minuten"
+
+
+# Codes that Dutch has too, and codes that people know by name.
+SAME_IN_DUTCH = {"video", "contract", "gemeentecode", "zorgkantoor", "nps", "pgb"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_code_stands_in_a_dutch_title(kind: str) -> None:
+    """Every value of every field of the event with a closed set: a title says it in words."""
+    data = golden(kind)["data"]
+    for field, values in _closed_sets(kind).items():
+        for value in values:
+            known = word(value, "nl")
+            if value in SAME_IN_DUTCH or (known != value and known.lower() == value):  # Zvw, KvK
+                continue
+            said = title(kind, {**data, field: value}).split()
+            assert value not in [one.strip("(),:") for one in said], (field, value)
+
+
+def _closed_sets(kind: str) -> dict[str, list[str]]:
+    schema = json_schema(f"nl.relatieboek.{kind}.v1")
+    found: dict[str, list[str]] = {}
+    for field, said in schema["properties"].items():
+        for one in (said, *said.get("anyOf", ())):
+            values = [v for v in one.get("enum", ()) if isinstance(v, str)]
+            if values:
+                found[field] = values
+    return found
+
+
+def test_another_financing_system_is_no_contact() -> None:
+    data = {**golden("chain.partner_assigned")["data"], "financing_system": "other"}
+    assert title("chain.partner_assigned", data).endswith("(andere financiering)")
+    assert title("chain.partner_assigned", data, "en").endswith("(other financing)")
+
+
+def test_numbers_and_schemes_are_said_as_people_say_them() -> None:
+    scored = {**golden("satisfaction.scored")["data"], "score": 8.5, "instrument": "nps-2026"}
+    assert title("satisfaction.scored", scored) == "Score 8,5 (nps-2026)"
+    linked = {**golden("relation.identifier_linked")["data"], "scheme": "local", "value": "D-40012"}
+    assert title("relation.identifier_linked", linked) == "Nummer gekoppeld: eigen nummer D-40012"
