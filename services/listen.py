@@ -142,7 +142,7 @@ async def listening(
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=5,
         ssl_certfile=cert, ssl_keyfile=key, http=_protocol(limits), h11_max_incomplete_event_size=limits.head_bytes,
-        backlog=_BACKLOG, proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies),
+        backlog=_BACKLOG, proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies), ws="none",
     )  # fmt: skip
     try:
         config.load()

@@ -78,7 +78,8 @@ class AccessLog:
     def about(self, scope: Scope, status: int, seen: Seen, *, csv: bool, stream: bool) -> Record | None:
         """The record of this answer; None where none is wanted. Raises NobodyKnown."""
         operation, route = _operation(scope), _route(scope)
-        if operation is None or operation in NOT_PERSONAL:
+        turned_away = status in {401, 403}
+        if operation is None or (operation in NOT_PERSONAL and not turned_away):
             return None
         identity: Identity | None = scope.get("state", {}).get("identity")
         headers = Headers(scope=scope)

@@ -95,6 +95,11 @@ def _unfit(scope: Scope) -> Response | None:
     if head > MAX_HEAD_BYTES:
         detail = f"address and headers are larger than {MAX_HEAD_BYTES} bytes together"
         return problem_response(answer_to(refuse("head_too_large", "/header", detail)))
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+        # A proxy before us may believe the other one of the two: what follows here could be half of somebody's request.
+        refused = refuse("request", "/header/Content-Length", "say the body's length or send it in chunks, not both")
+        refused.headers["Connection"] = "close"
+        return problem_response(answer_to(refused))
     if b"%00" in scope["query_string"]:
         return problem_response(answer_to(refuse("request", "/query", "holds a NUL character")))
     if "\x00" in scope["path"]:

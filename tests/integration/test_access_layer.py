@@ -71,7 +71,9 @@ async def test_every_page_is_logged_before_its_first_byte(
         finally:
             await conn.close()
     log = (settings.data_dir / "api.log").read_text()
-    assert "security.unknown_caller" in log
+    calls = [line for line in log.splitlines() if "security.unknown_caller" in line]
+    for path in ("/v1/relations/{id}", "/v1/status", "/v1/session", "/metrics"):
+        assert any(path in line for line in calls), path
     assert "rb_nobody" not in log
 
 
@@ -172,6 +174,12 @@ async def leaves_out_what_is_not_personal(book: Book, conn: Connection, token: s
         assert (await book.get(path)).status_code == 200, path
     assert (await book.get(f"/v1/verdicts?source={SOURCE}&id=r-1", token=token)).status_code == 200
     assert await records(conn, at) == []
+    # Who is turned away from them tried something all the same.
+    assert (await book.get("/metrics", token=(await book.viewers())["wmo"])).status_code == 403
+    denied = await only(conn, at)
+    assert (denied["what"]["operation"], denied["result"]["outcome"]) == ("metrics", "denied")
+    for path in ("/v1/status", "/v1/session", "/metrics"):
+        assert (await book.get(path, token="rb_nobody")).status_code == 401
 
 
 async def answers_nothing_while_it_cannot_log(book: Book, conn: Connection) -> None:

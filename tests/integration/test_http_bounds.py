@@ -185,6 +185,51 @@ async def test_every_answer_has_the_headers(book: Book) -> None:
         assert "server" not in answer.headers, where
 
 
+async def test_no_request_hides_in_the_body_of_another(book: Book, settings: Settings) -> None:
+    """Length and chunks both: refused, and the connection with it, whatever stands behind them."""
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    for head in (
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 60\r\n\r\n0\r\n\r\n",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", b"Content-Length: +5\r\n\r\nhello",
+        b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        b"Content-Length : 5\r\n\r\nhello", b"Host: y\r\nContent-Length: 5\r\n\r\nhello",
+    ):  # fmt: skip
+        async with opened(settings.port) as (reader, writer):
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n" + head + hidden)
+            async with asyncio.timeout(10):
+                said = await reader.read(-1)
+        assert said.startswith(b"HTTP/1.1 400 "), head
+        assert said.count(b"HTTP/1.1 ") == 1, head
+        assert b"alive" not in said, head
+
+
+async def test_odd_requests_get_an_answer_like_any_other(book: Book, settings: Settings) -> None:
+    """Other methods, addresses that lead around, and an upgrade to what is not spoken here: headers on each, and no
+    more shown than by the plain address."""
+    token = book.client.headers["Authorization"]
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAA\r\n"
+    for line, more, status in (
+        ("TRACE /", "X-Secret: geheim\r\n", 405), ("OPTIONS *", "", 404), ("CONNECT x:80", "", 404),
+        ("GET http://evil.example/healthz", "", 404), ("GET //v1/status", "", 404), ("GET /v1//status", "", 404),
+        ("GET /v1/status;x=1", "", 404), ("GET /v1/status/", "", 404), ("GET /v1/x/..%2fstatus", "", 404),
+        ("GET /v1/%2e%2e/v1/status", "", 404), ("GET /V1/STATUS", "", 404), ("GET /static/..%2f..%2fsite.py", "", 404),
+        ("GET /static/%252e%252e/site.py", "", 404), ("GET /static//etc/passwd", "", 404), ("GET /static/", "", 404),
+        ("GET /v1/events", "X-HTTP-Method-Override: POST\r\n", 405), ("POST /v1/status?_method=GET", "", 405),
+        ("GET /healthz", upgrade, 200), ("GET /live", upgrade, 404),
+    ):  # fmt: skip
+        async with opened(settings.port) as (reader, writer):
+            head = f"{line} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n"
+            ending = "" if more is upgrade else "Connection: close\r\n"
+            writer.write(f"{head}{ending}{more}\r\n".encode())
+            async with asyncio.timeout(10):
+                first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+        assert int(first.split()[1]) == status, line
+        headers = {name.lower(): value for name, _, value in (one.partition(": ") for one in lines)}
+        assert headers.items() >= {k.lower(): v for k, v in HEADERS.items()}.items(), line
+        assert "geheim" not in " ".join(lines), line
+
+
 async def test_a_whole_head_is_bounded_too(book: Book) -> None:
     """What comes in one piece is whole before it can grow too large."""
     for path, headers in (("/" + "a" * 17_000, {}), ("/healthz", {f"X-{n}": "v" * 100 for n in range(200)})):
