@@ -85,6 +85,7 @@ WHO_MAY: Final[Mapping[str, Who]] = {
     "POST /sign-out": "anybody",
     "GET /relations/{id}": "anybody",
     "GET /relations/{id}/accesses": "anybody",
+    "GET /persons/{ref}/accesses": "anybody",
     "GET /sign-in/elsewhere": "anybody",
     "GET /sign-in/return": "anybody",
 }

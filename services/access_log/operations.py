@@ -31,6 +31,7 @@ OPEN: Final[Mapping[str, str]] = {
     "show": "the form to sign in",
     "show_page": "the form to sign in",
     "show_accesses": "the form to sign in",
+    "show_person_accesses": "the form to sign in",
     "sign_in": "whether a token works",
     "sign_out": "nothing",
     "sign_in_elsewhere": "an address of the institution's provider",

@@ -16,8 +16,9 @@ from events.seen import note_items
 from services.problems import PROBLEM_JSON, Answer
 
 CSV: Final = "text/csv"
-# What a spreadsheet would take for a formula, at the start of a cell.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet would take for a formula at the start of a cell, some of them after space or in full width as well.
+_FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_BREAKS: Final = ("\t", "\r", "\n")
 
 
 def _plain(value: Any) -> Any:
@@ -66,7 +67,7 @@ def to_csv(items: Iterable[Mapping[str, Any]]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out)
     if columns:
-        writer.writerow(columns)
+        writer.writerow(map(_cell, columns))
     writer.writerows([[_cell(row.get(column)) for column in columns] for row in rows])
     return out.getvalue().encode()
 
@@ -75,7 +76,8 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
+        runs = value.startswith(_BREAKS) or value.lstrip().startswith(_FORMULA)
+        return f"'{value}" if runs else value
     return render(value).decode().strip('"')
 
 

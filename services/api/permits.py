@@ -26,6 +26,7 @@ OPEN: Final = frozenset(
         "show",
         "show_page",
         "show_accesses",
+        "show_person_accesses",
         "sign_in",
         "sign_out",
         "sign_in_elsewhere",

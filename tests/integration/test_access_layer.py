@@ -248,6 +248,19 @@ async def tells_who_saw_it(book: Book, conn: Connection, token: str) -> None:
         assert (shown.status_code, said in shown.text) == (status, True)
     assert f'href="{page}"' in (await book.page(viewers["all"], f"/relations/{MINE}")).text
     assert found(await book.get("/v1/accesses"))["items"][0]["operation"] == "show_page"
+    for named in ("person:p-81", seen["person"]):
+        for name, status, said in (("all", 200, seen["person"]), ("wmo", 404, ""), ("", 200, "Inloggen")):
+            shown = await book.page(viewers.get(name, ""), f"/persons/{named}/accesses")
+            assert (shown.status_code, said in shown.text) == (status, True)
+            assert "Jansen" not in shown.text
+            if name == "all":
+                look = await last_of(conn)
+                assert (look["what"]["operation"], look["what"]["persons"]) == (
+                    "show_person_accesses",
+                    [seen["person"]],
+                )
+    assert (await book.page(viewers["all"], "/persons/person:p-82/accesses")).status_code == 404
+    assert (await last_of(conn))["result"]["outcome"] == "denied"
     for asked in (path, "/v1/accesses", "/v1/persons/person:p-81/accesses"):
         assert (await book.get(asked, token=viewers["wmo"])).status_code == 403
         assert (await book.get(asked, token=token)).status_code == 403

@@ -17,7 +17,10 @@ from tests.running_book import Book, running
 from tests.who_may import WHO_MAY, may
 
 # It does not end; it shows what a page of the timeline shows.
-PAGES = {"/", "/sign-out", "/relations/{id}", "/relations/{id}/accesses", "/sign-in/elsewhere", "/sign-in/return"}
+PAGES = {
+    "/", "/sign-out", "/relations/{id}", "/relations/{id}/accesses", "/persons/{ref}/accesses", "/sign-in/elsewhere",
+    "/sign-in/return",
+}  # fmt: skip
 ENDLESS = "GET /v1/teams/{team}/timeline/_live"
 
 
@@ -85,8 +88,14 @@ async def walks(book: Book, one: Person, password: str, last: str) -> None:
                     else:
                         assert answer.status_code == 403, said
                     assert not [w for w in strange if w in answer.text.lower()], said
-        for page in ("/", f"/relations/{HAAG}", f"/relations/{DELFT}", f"/relations/{HAAG}/accesses"):
+        for page in (
+            "/", f"/relations/{HAAG}", f"/relations/{DELFT}", f"/relations/{HAAG}/accesses",
+            "/persons/employee:e-12/accesses",
+        ):  # fmt: skip
             answer = await browser.get(page)
+            if page.endswith("/accesses"):
+                looks = may(one.roles, "GET /v1/accesses")
+                assert answer.status_code == (200 if looks else 404), f"{one.name}: {page}"
             assert not [w for w in strange if w in answer.text.lower()], f"{one.name}: {page}"
     # And what is theirs, they see: an empty answer would keep every secret.
     assert {w for w in one.words if w in shown.lower()} == one.words, one.name
