@@ -140,6 +140,11 @@ def system_of(envelope: Envelope) -> str:
     return "" if envelope.source is None else envelope.source[envelope.source.rindex(":") :]
 
 
+def is_own(source: str) -> bool:
+    """Whether a source is one of the book's own services: no department may have it, or it could take their ids."""
+    return source.rpartition(":")[2].startswith("relatieboek-")
+
+
 def _wrong(raw: dict[str, Any], name: str, wanted: str, errors: list[FieldError]) -> None:
     if name not in raw:
         detail = f"Add the required attribute '{name}'; it must {wanted}."

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from events import tables
-from events.envelope import SOURCE_FORM
+from events.envelope import SOURCE_FORM, is_own
 from events.errors import NotFound, SetupError, Unavailable
 from services.access import MAX_AGE_S, digest
 from services.embedded import credentials as store
@@ -29,6 +29,8 @@ EVERYTHING: Final = "all"
 # What api and intake know of departments is at most this old (services.access, services.intake.departments), and a
 # reading that began just before the change may end just after it.
 ENDED_WITHIN_S: Final = MAX_AGE_S + 0.5
+# Two at the same moment must not both find a source free.
+_ONE_AT_A_TIME: Final = text("LOCK TABLE ledger.department IN SHARE ROW EXCLUSIVE MODE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ async def add_departments(settings: Settings, wanted: Sequence[Wanted]) -> list[
 
     Writes the ledger first, then the credentials file, then NATS (embedded: reloaded without dropping anyone). Broken
     off in between, the department is registered; `revoke` and add it again. `settings` as of `credentials.complete`.
-    Raises SetupError for a bad or taken name, and when NATS does not follow.
+    Raises SetupError for a bad or taken name or source, and when NATS does not follow.
     """
     for one in wanted:
         _check(one)
@@ -84,7 +86,9 @@ async def add_departments(settings: Settings, wanted: Sequence[Wanted]) -> list[
     engine = create_async_engine(settings.database_url, hide_parameters=True)
     try:
         async with engine.begin() as conn:
+            await conn.execute(_ONE_AT_A_TIME)
             for one in wanted:
+                await _check_free(conn, one)
                 await _insert(conn, one, tokens[one.name], public_key(seeds[one.name]))
         entries = {name: NatsEntry(nkey_seed=seed, inbox_prefix=inbox_prefix(name)) for name, seed in seeds.items()}
         managed, embedded = _managed(settings), _embedded(settings)
@@ -224,6 +228,17 @@ def _check(one: Wanted) -> None:
                 f"'{source}' is geen bron: gebruik urn:nld:oin:<20 cijfers>:systeem:<naam> "
                 "of urn:nld:kvk:<8 cijfers>:systeem:<naam>."
             )
+        if is_own(source):
+            raise SetupError(f"'{source}' is een bron van Relatieboek zelf; geen afdeling kan die hebben.")
+
+
+async def _check_free(conn: AsyncConnection, one: Wanted) -> None:
+    """A source and an id are unique for ever: who shared a source could take the other's ids before it."""
+    t = tables.department.c
+    others = select(t.name, t.sources).where(t.revoked_at.is_(None), t.name != one.name)
+    for row in await conn.execute(others):
+        for source in set(one.sources) & set(row.sources):
+            raise SetupError(f"De bron {source} is al van afdeling {row.name}. Elke bron hoort bij één afdeling.")
 
 
 def _key(name: str, token: str, expires_at: datetime | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -13,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.catalog import TYPES
+from events.envelope import is_own
 from events.errors import FieldError
 from events.patient import without_bsn
 from events.tables import department as table
@@ -46,8 +48,13 @@ class Department:
 
     def may_be(self, source: str) -> bool:
         if self.name == OWN:
-            return source.rpartition(":")[2].startswith("relatieboek-")
+            return is_own(source)
         return source in self.sources
+
+
+def registered(name: str, sources: Iterable[str], types: Iterable[str]) -> Department:
+    """A department as its row has it, without what no department may have: registered before that was refused."""
+    return Department(name, frozenset(s for s in sources if not is_own(s)), tuple(types))
 
 
 def authority(department: Department, source: object, type_: object) -> list[FieldError]:
@@ -82,7 +89,7 @@ class Departments:
     async def _read(self) -> list[str]:
         async with self._engine.connect() as conn:
             rows = (await conn.execute(select(table))).all()
-        read = [Department(r.name, frozenset(r.sources), tuple(r.types)) for r in rows if r.revoked_at is None]
+        read = [registered(r.name, r.sources, r.types) for r in rows if r.revoked_at is None]
         read.append(Department(OWN, frozenset(), _OWN_GLOBS))
         # What did not change stays: which types a department may send is worked out once.
         same = {d: d for d in self._known.values()}

@@ -134,6 +134,8 @@ class Desk:
             while self._queue and sum(len(work.sent) for work in self._checked) < 2 * self._batch:
                 work = self._queue.take()
                 try:
+                    if await self._revoked(work):
+                        continue
                     for start in range(0, len(work.sent), _CHECK_AT_ONCE):
                         few = work.sent[start : start + _CHECK_AT_ONCE]
                         work.arrivals += [arrive(work.department, s, self._tiers) for s in few]
@@ -144,6 +146,17 @@ class Desk:
                     continue
                 self._checked.append(work)
                 self._came_checked.set()
+
+    async def _revoked(self, work: _Work) -> bool:
+        """Whether who sent it was revoked while it waited its turn; then it hears so, and nothing of it is stored."""
+        try:
+            if await self._departments.get(work.department.name) is not None:
+                return False
+        except (SQLAlchemyError, OSError, TimeoutError):
+            return False  # PostgreSQL is out: nothing can be appended either
+        if not work.answer.done():
+            work.answer.set_result([stranger(work.department.name, s) for s in work.sent])
+        return True
 
     async def commit(self) -> None:
         """Appends batch after batch, for as long as the service lives."""

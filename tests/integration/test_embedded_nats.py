@@ -29,6 +29,7 @@ from services.embedded.registration import (
     Added,
     Wanted,
     add_department,
+    add_departments,
     ensure_departments,
     ensure_viewers,
     revoke_department,
@@ -112,6 +113,7 @@ async def test_a_department_submits_and_hears_its_verdicts(settings: Settings, d
 
 async def test_a_department_may_publish_and_hear_nothing_else(settings: Settings, department: AddDepartment) -> None:
     added = await department("zorg")
+    await department("zorg-x")
     refusals: list[str] = []
     async with as_department(settings, added, refusals) as zorg:
         for subject in (
@@ -119,12 +121,19 @@ async def test_a_department_may_publish_and_hear_nothing_else(settings: Settings
             "verdicts.zorg", "live.alerts", "health.intake", "$JS.API.STREAM.DELETE.INBOX_zorg",
             "$JS.API.STREAM.INFO.RELATIEBOEK", "$JS.API.CONSUMER.CREATE.VERDICTS_zorg.c",
             "book.API.CONSUMER.MSG.NEXT.VERDICTS_kwaliteit.kwaliteit", "$JS.ACK.VERDICTS_kwaliteit.kwaliteit.1",
+            # Whose name begins as its own does.
+            "submit.zorg-x", "submit.zorg.x", "inbox.zorg-x.y", "inbox.zorg", "verdicts.zorg-x",
+            "book.API.CONSUMER.MSG.NEXT.VERDICTS_zorg-x.zorg-x", "$JS.ACK.VERDICTS_zorg-x.zorg-x.1",
+            "live.checkpoints", "feeds.open",
         ):  # fmt: skip
             refusals.clear()
             await zorg.publish(subject, b"{}")
             await until(lambda: bool(refusals))
             assert f'permissions violation for publish to "{subject.lower()}"' in refusals[0].lower()
-        for subject in (">", "submit.*", "verdicts.kwaliteit", "verdicts.*", "relatieboek.>", "live.>", "_INBOX.>"):
+        for subject in (
+            ">", "*", "submit.*", "submit.zorg", "verdicts.kwaliteit", "verdicts.*", "verdicts.zorg-x", "verdicts.>",
+            "relatieboek.>", "live.>", "live.*", "_INBOX.>", "_INBOX_zorg-x.>", "*.>", "inbox.zorg.>", "_R_.>",
+        ):  # fmt: skip
             refusals.clear()
             await zorg.subscribe(subject)
             await until(lambda: bool(refusals))
@@ -289,6 +298,28 @@ async def test_names_that_cannot_be_a_department(tmp_path: Path, name: str) -> N
     nowhere = Settings(data_dir=tmp_path, database_url="postgresql://127.0.0.1:1/none", nats_url="nats://127.0.0.1:1")
     with pytest.raises(SetupError, match="kan geen naam"):
         await add_department(nowhere, name, ["urn:nld:oin:00000000000000000001:systeem:a"], ["*"])
+
+
+async def test_a_source_is_of_one_department_and_never_the_books_own(
+    settings: Settings, department: AddDepartment
+) -> None:
+    """Source and id are unique for ever, so who shared a source could take the other's ids before it."""
+    base = "urn:nld:oin:00000000000000000000:systeem:"
+    await department("zorg", [base + "ecd"])
+    with pytest.raises(SetupError, match="ecd is al van afdeling zorg"):
+        await department("kwaliteit", [base + "meting", base + "ecd"])
+    both = [Wanted("finance", [base + "boek"], ["*"]), Wanted("inkoop", [base + "boek"], ["*"])]
+    with pytest.raises(SetupError, match="boek is al van afdeling finance"):
+        await add_departments(settings, both)
+    tries = [department(name, [base + "tegelijk"]) for name in ("een", "twee")]
+    told = await asyncio.gather(*tries, return_exceptions=True)
+    assert sorted(type(t).__name__ for t in told) == ["Added", "SetupError"], told
+    with pytest.raises(SetupError, match="van Relatieboek zelf"):
+        await department("nep", [base + "relatieboek-contact-alerts"])
+    # Nothing is left of those that were refused, and a source is free once its department is revoked.
+    await department("kwaliteit", [base + "meting"])
+    await revoke_department(settings, "zorg")
+    await department("huisarts", [base + "ecd"])
 
 
 async def test_ensuring_departments_and_viewers_twice_changes_nothing(settings: Settings, engine: AsyncEngine) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from events.catalog import TYPES
-from services.intake.departments import OWN, Department, authority
+from services.intake.departments import OWN, Department, authority, registered
 
 CRM = "urn:nld:oin:00000001003214345000:systeem:crm"
 WORKFLOWS = "urn:nld:oin:00000001003214345000:systeem:relatieboek-workflows"
@@ -53,3 +53,10 @@ def test_only_the_book_speaks_for_its_services() -> None:
     assert authority(Department(OWN, frozenset(), ()), WORKFLOWS, RESERVED[0]) == []
     crm = Department("crm", frozenset({CRM}), ("*",))
     assert [e.pointer for e in authority(crm, WORKFLOWS, RESERVED[0])] == ["/source", "/type"]
+
+
+def test_no_department_speaks_for_a_service_of_the_book() -> None:
+    contact = next(t for t in TYPES if TYPES[t].kind == "contact.held")
+    crm = registered("crm", [CRM, WORKFLOWS], ["*"])
+    assert authority(crm, CRM, contact) == []
+    assert [e.pointer for e in authority(crm, WORKFLOWS, contact)] == ["/source"]
