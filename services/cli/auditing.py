@@ -101,6 +101,7 @@ def verify(
     from events.audit import verify as check
     from events.audit import verify_relation
     from events.postgres import connect
+    from events.tombstones import check_tombstones
 
     settings = find(data_dir).complete()
 
@@ -119,6 +120,7 @@ def verify(
 
             if found is None:
                 report = await check(conn, signed.heads, tell)
+                await check_tombstones(conn, report)
             else:
                 report = await verify_relation(conn, found, signed.heads)
                 bar.update(task, completed=report.entries, total=report.entries, more="relatie")
