@@ -24,7 +24,7 @@ from projections.past import AsOf, Bounds, KnownAt, Past, read_past
 from projections.past_rows import rows_then
 from projections.relation_present import present
 from projections.rows import MemoryRows
-from projections.timeline_titles import RESTRICTED, Language, title
+from projections.timeline_titles import RESTRICTED, Language, title, told
 from projections.viewer import Viewer, hidden_bits, restriction, visibility_of
 
 _SCOPE: Final = "history"
@@ -189,5 +189,5 @@ def _entry(
         "occurred_at": event.occurred_at.astimezone(AMSTERDAM).isoformat(),
         "recorded_at": event.recorded_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "department": event.department,
-        "data": data,
+        "data": told(event.kind, data),
     }

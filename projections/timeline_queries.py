@@ -33,7 +33,7 @@ from projections.timeline_select import (
     tier_of,
     with_context,
 )
-from projections.timeline_titles import RESTRICTED, Language, title
+from projections.timeline_titles import RESTRICTED, Language, title, told
 from projections.viewer import Viewer, hidden_bits, visibility_of
 
 _SCOPE: Final = "timeline"
@@ -176,7 +176,7 @@ def _as_json(row: Row[Any], viewer: Viewer, language: Language) -> dict[str, Any
         "occurred_at": row.occurred_at.astimezone(AMSTERDAM).isoformat(),
         "recorded_at": row.recorded_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "title": title(kind, row.detail, language),
-        "detail": row.detail,
+        "detail": told(kind, row.detail),
         "corrects": _corrects(row),
         "corrected_by": row.corrected if held else None,
         "retracted_by": row.withdrawn or (row.retracted if held or row.role == "corrected" else None),

@@ -7,10 +7,12 @@ event type shows at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from projections.affair_titles import AFFAIRS
 from projections.title_words import Data, Language, Title, every, phrase, plain, word
+
+_OF_AN_ANSWER: Final = frozenset({"response", "evidence"})
 
 RESTRICTED: Final[Mapping[Language, str]] = {"nl": "vertrouwelijk contact", "en": "confidential contact"}
 
@@ -22,6 +24,12 @@ def title(kind: str, data: Data, language: Language = "nl") -> str:
         return known(data, language)
     family, _, event = kind.partition(".")
     return f"{'Gebeurtenis' if language == 'nl' else 'Event'}: {family} {event.replace('_', ' ')}"
+
+
+def told(kind: str, data: Data) -> dict[str, Any]:
+    """What a timeline or a history shows of an event's data: of a loop not which answer it follows up, which may be an
+    anonymous one. The list of loops names it where it is not."""
+    return {name: value for name, value in data.items() if kind != "loop.opened" or name not in _OF_AN_ANSWER}
 
 
 def _held(data: Data, language: Language) -> str:

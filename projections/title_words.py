@@ -155,7 +155,7 @@ def _shown(value: Any, kind: str, language: Language) -> str:
             return word("other_system" if value == "other" else str(value), language)
         case "euros":
             return euros(value, language)
-        case "number":
+        case "number" if isinstance(value, int | float):  # a score that is not told is a dash
             return number(value, language)
         case _:
             return str(value)

@@ -67,7 +67,12 @@ async def test_a_low_score_is_followed_up_by_whoever_reads_it(
         named, anonymous = sorted(loops, key=lambda loop: loop["anonymous"])
         assert {Loop.model_validate(loop).relation_name for loop in loops} == {"Gemeente Den Haag"}
         assert (named["response"], named["respondent"], named["score"]) == ("r-2", "p-1", 3)
-        assert (anonymous["response"], anonymous["respondent"], anonymous["score"]) == ("r-1", None, None)
+        assert (anonymous["response"], anonymous["respondent"], anonymous["score"]) == (None, None, None)
+        assert (bool(named["evidence"]), anonymous["evidence"]) == (True, [])
+        history = (await book.get(f"/v1/relations/{HAAG}/history")).json()["items"]
+        opened = [entry["data"] for entry in history if entry["type"] == "nl.relatieboek.loop.opened.v1"]
+        assert len(opened) == 2
+        assert not any({"response", "evidence"} & data.keys() for data in opened)
 
         viewers = await book.viewers()
         path = f"/v1/loops/{named['id']}"

@@ -164,7 +164,7 @@ async def test_a_low_score_over_its_life(office: Office) -> None:
         anonymous, named = (await list_loops(conn, now, viewer=EVERYTHING)).items
         person = await office.privacy.ref_of(conn, "person", "p-81")
         assert (named["response"], named["score"], named["respondent"]) == ("r-1", 3, person)
-        assert (anonymous["response"], anonymous["score"], anonymous["respondent"]) == ("r-2", None, None)
+        assert (anonymous["response"], anonymous["score"], anonymous["respondent"]) == (None, None, None)
         assert (named["due_on"], named["working_days_late"], named["relation_name"]) == (
             "2026-02-05", 1, "Gemeente Den Haag",
         )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from events.catalog import TYPES, json_schema, personal_paths
-from projections.timeline_titles import title
+from projections.timeline_titles import title, told
 from projections.title_words import every, word
 from tests.samples import golden
 
@@ -159,5 +159,12 @@ def test_another_financing_system_is_no_contact() -> None:
 def test_numbers_and_schemes_are_said_as_people_say_them() -> None:
     scored = {**golden("satisfaction.scored")["data"], "score": 8.5, "instrument": "nps-2026"}
     assert title("satisfaction.scored", scored) == "Score 8,5 (nps-2026)"
+    assert title("satisfaction.scored", {**scored, "score": "–"}) == "Score – (nps-2026)"
     linked = {**golden("relation.identifier_linked")["data"], "scheme": "local", "value": "D-40012"}
     assert title("relation.identifier_linked", linked) == "Nummer gekoppeld: eigen nummer D-40012"
+
+
+def test_a_loop_in_a_timeline_does_not_say_which_answer_it_follows_up() -> None:
+    data = golden("loop.opened")["data"]
+    assert data.keys() - told("loop.opened", data).keys() == {"response", "evidence"}
+    assert told("alert.raised", golden("alert.raised")["data"]) == golden("alert.raised")["data"]

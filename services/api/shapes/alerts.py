@@ -106,7 +106,7 @@ class Loop(Shape):
     relation: str
     relation_name: str | None
     tier: str | None
-    response: str
+    response: str | None = Field(description="null: anonymous")
     instrument: str
     anonymous: bool
     score: float | None = Field(description="null: anonymous")
