@@ -78,6 +78,7 @@ async def test_the_doors_and_the_readers(settings: Settings, department: AddDepa
             replies = await asyncio.gather(*(client.request("submit.crm", body, timeout=60) for body in made))
             for reply in replies:
                 fits(orjson.loads(reply.data))
+            await _envelopes(book, client, chance, added.http_token, source)
         await _headers(book, chance, added.http_token, source)
         await _cursors(book, chance)
         # After all that it takes an event like any other.
@@ -87,6 +88,35 @@ async def test_the_doors_and_the_readers(settings: Settings, department: AddDepa
         }  # fmt: skip
         assert (await book.publish([good], added.http_token))[0]["verdict"] == "accepted"
         assert all(process.is_alive() for process in book.processes.values())
+
+
+async def _envelopes(book: Book, client: Any, chance: random.Random, token: str, source: str) -> None:
+    """What NATS carries around an event: headers and the rest of a subject tell the book nothing, and stop nothing."""
+    names = ["traceparent", "tracestate", "baggage", "Content-Type", "correlation_id", "reply_to", "ce-id", "x" * 200]
+    said = [text.replace("\r", " ").replace("\n", " ").strip() or "-" for text in JUNK] + ["0" * 55, "00-" + "f" * 60]
+    sent = [f"around-{n}" for n in range(60)]
+    for n, id_ in enumerate(sent):
+        event = {
+            "specversion": "1.0", "id": id_, "source": source, "type": "nl.relatieboek.team.formed.v1",
+            "subject": "organisation", "data": {"team": f"t-{n}", "name": "Team", "occurred_on": "2026-01-05"},
+        }  # fmt: skip
+        around = {name: chance.choice(said) for name in chance.sample(names, 4)}
+        if n % 2:
+            reply = await client.request("submit.crm", orjson.dumps(event), timeout=60, headers=around)
+            fits(orjson.loads(reply.data))
+        else:
+            subject = "inbox.crm." + ".".join(chance.sample(["x", "é", "a" * 200, "$JS", "submit", "_INBOX", "1"], 3))
+            js = client.jetstream()
+            await js.publish(subject, orjson.dumps(event), timeout=20, headers={**around, "Nats-Msg-Id": f"odd-{n}"})
+    headers = {"Authorization": f"Bearer {token}"}
+    async with asyncio.timeout(60):
+        for id_ in sent:
+            while True:
+                answer = await book.client.get("/v1/verdicts", params={"source": source, "id": id_}, headers=headers)
+                if answer.status_code == 200:
+                    break
+                assert answer.status_code == 404
+                await asyncio.sleep(0.05)
 
 
 async def _headers(book: Book, chance: random.Random, token: str, source: str) -> None:

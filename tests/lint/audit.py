@@ -3,7 +3,8 @@
 Of the tools that do this, pip-audit asks the index for each package, calls what a mirror does not know "not found" and
 ends well; and it does not read npm's lock. Here it is one question for everything, and no answer is called no answer.
 
-Exit code 0: none known, or nobody could be asked (which is said plainly). 1: at least one that is not in ACCEPTED.
+Exit code 0: none known, or nobody could be asked (which is said plainly). 1: at least one that is not in ACCEPTED, or
+an answer that is none: then nothing would be found any more, whatever is known.
 """
 
 from __future__ import annotations
@@ -73,11 +74,18 @@ def report(service: str, files: Iterable[Path], accepted: dict[str, str]) -> tup
     packages = sorted({package for path in files for package in locked(path)})
     try:
         found = known_to(service, packages)
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        return (
-            0,
-            f"audit: NOT DONE, {service} cannot be asked ({type(error).__name__}); {len(packages)} packages unaudited",
-        )
+    except httpx.HTTPStatusError as error:
+        if error.response.is_client_error:
+            return (
+                1,
+                f"audit: {service} takes no such question ({error.response.status_code}); mend tests/lint/audit.py",
+            )
+        return 0, f"audit: NOT DONE, {service} is out; {len(packages)} packages unaudited"
+    except httpx.HTTPError as error:
+        why = type(error).__name__
+        return 0, f"audit: NOT DONE, {service} cannot be asked ({why}); {len(packages)} packages unaudited"
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return 1, f"audit: the answer of {service} is not understood ({type(error).__name__}); mend tests/lint/audit.py"
     open_ = [f"{p}: {i}" for p, ids in sorted(found.items()) for i in ids if i not in accepted]
     if open_:
         return 1, "audit: known vulnerabilities\n" + "\n".join(f"  {line}" for line in open_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -25,8 +26,13 @@ def osv() -> Iterator[tuple[str, list[dict[str, Any]]]]:
             asked.append(body)
             bad = {"name": "requests", "ecosystem": "PyPI"}
             results = [{"vulns": [{"id": "GHSA-x"}]} if q["package"] == bad else {} for q in body["queries"]]
-            said = b"nonsense" if self.path == "/broken" else json.dumps({"results": results}).encode()
-            self.send_response(500 if self.path == "/down" else 200)
+            wrong = {
+                "/broken": b"nonsense", "/other": b"[]", "/empty": b"{}", "/null": b'{"results":null}',
+                "/fewer": b'{"results":[]}', "/texts": b'{"results":["none","none"]}',
+                "/unnamed": b'{"results":[{"vulns":[{}]},{}]}',
+            }  # fmt: skip
+            said = wrong.get(self.path, json.dumps({"results": results}).encode())
+            self.send_response({"/down": 500, "/refused": 400, "/gone": 404}.get(self.path, 200))
             self.end_headers()
             self.wfile.write(said)
 
@@ -65,13 +71,31 @@ def test_what_is_known_is_named_and_can_be_accepted(tmp_path: Path, osv: tuple[s
     assert sorted(locked(lock)) == [Package("PyPI", "idna", "3.1"), Package("PyPI", "requests", "2.0")]
 
 
-@pytest.mark.parametrize("where", ["/down", "/broken"])
-def test_no_answer_is_said_plainly_and_fails_nothing(
-    tmp_path: Path, osv: tuple[str, list[dict[str, Any]]], where: str
-) -> None:
-    lock = tmp_path / "requirements.lock"
-    lock.write_text("requests==2.0\n")
-    for url in (osv[0] + where, "http://127.0.0.1:9"):
-        code, said = report(url, [lock], {})
+def two_packages(where: Path) -> Path:
+    lock = where / "requirements.lock"
+    lock.write_text("idna==3.1\nrequests==2.0\n")
+    return lock
+
+
+def test_no_answer_is_said_plainly_and_fails_nothing(tmp_path: Path, osv: tuple[str, list[dict[str, Any]]]) -> None:
+    for url in (f"{osv[0]}/down", "http://127.0.0.1:9"):
+        code, said = report(url, [two_packages(tmp_path)], {})
         assert code == 0
         assert "NOT DONE" in said
+        assert "2 packages unaudited" in said
+
+
+@pytest.mark.parametrize(
+    "where", ["/broken", "/other", "/empty", "/null", "/fewer", "/texts", "/unnamed", "/refused", "/gone"]
+)
+def test_an_answer_that_is_none_fails(tmp_path: Path, osv: tuple[str, list[dict[str, Any]]], where: str) -> None:
+    """A service that answers otherwise than it did would find nothing for ever."""
+    code, said = report(osv[0] + where, [two_packages(tmp_path)], {})
+    assert code == 1
+    assert "mend tests/lint/audit.py" in said
+
+
+def test_ci_stops_at_what_is_known() -> None:
+    said = (ROOT / ".ci" / "run").read_text()
+    assert re.search(r"^set -\w*e", said, re.MULTILINE)
+    assert re.search(r"^make audit( #.*)?$", said, re.MULTILINE), "without `||`, which would go on"
