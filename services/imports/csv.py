@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from services.reasons import why
 from services.send import cloudevent
 
 MAX_ROWS = 2_000_000
+# A .gz file may unfold into anything: a line of this many characters is none, nor are so many lines a table.
+MAX_LINE = 1_000_000
+MAX_LINES = 10 * MAX_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +40,24 @@ def read_csv(path: Path, mapping: MappingFile) -> Iterator[Outcome]:
     """Every row as an event or as a reason, in the order of the file, after the mapping's `once` events.
 
     The same file and mapping give the same events, with the same ids. A `.gz` file is read as it is. Raises SetupError
-    when the file cannot be read, lacks a column that the mapping names, or has more than 2,000,000 rows.
+    when the file cannot be read, lacks a column that the mapping names, has more than 2,000,000 rows, or a line of more
+    than 1,000,000 characters.
     """
     compiler = Compiler()
     rules = [_compile(rule, mapping, compiler) for rule in mapping.rows]
     with _open(path, mapping.file.encoding) as text:
-        rows = csv.DictReader(text, delimiter=mapping.file.delimiter, quotechar=mapping.file.quote, strict=True)
+        rows = csv.DictReader(
+            _lines(path, text), delimiter=mapping.file.delimiter, quotechar=mapping.file.quote, strict=True
+        )
         try:
             _check_header(path, list(rows.fieldnames or []), compiler.columns)
             yield from _once(mapping)
             yield from each_once(_outcomes(rows, rules, mapping))
         except csv.Error as error:
             raise SetupError(f"{path}, regel {rows.line_num}: geen geldige CSV ({error}).") from None
-        except (UnicodeDecodeError, LookupError) as error:
+        except (UnicodeError, LookupError) as error:
             raise SetupError(f"{path} is niet te lezen als {mapping.file.encoding}: {error}.") from None
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise SetupError(f"{path} is geen volledig gzip-bestand: {error}.") from None
 
 
@@ -63,6 +70,17 @@ def _open(path: Path, encoding: str) -> IO[str]:
         raise SetupError(f"{path} is niet te lezen: {why(error)}.") from None
     except LookupError:
         raise SetupError(f"Onbekende codering {encoding} in de mapping; probeer utf-8 of cp1252.") from None
+
+
+def _lines(path: Path, text: IO[str]) -> Iterator[str]:
+    for _ in range(MAX_LINES):
+        line = text.readline(MAX_LINE + 1)
+        if not line:
+            return
+        if len(line) > MAX_LINE:
+            raise SetupError(f"{path} heeft een regel van meer dan {MAX_LINE} tekens; dat is geen tabel.")
+        yield line
+    raise SetupError(f"{path} heeft meer dan {MAX_LINES} regels: verdeel het bestand.")
 
 
 def _check_header(path: Path, header: list[str], wanted: set[str]) -> None:

@@ -124,8 +124,10 @@ def load_mapping(path: Path) -> MappingFile:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SetupError(f"Mapping {path} is niet te lezen: {why(error)}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # tomllib's own are, and what Python says of bytes and of endless numbers
         raise SetupError(f"Mapping {path} is geen geldige TOML: {error}.") from None
+    except RecursionError:
+        raise SetupError(f"Mapping {path} is geen mapping: er zit te veel in elkaar.") from None
     try:
         return MappingFile.model_validate(raw)
     except ValidationError as error:

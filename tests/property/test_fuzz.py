@@ -256,7 +256,12 @@ def mapping_header(path: Path) -> bytes:
 @given(st.text(max_size=200), st.integers(0, 2**32), st.integers(0, 8))
 def test_mapping_files(scratch: Path, text: str, seed: int, times: int) -> None:
     path = scratch / "x.toml"
-    for content in (text.encode("utf-8", "replace"), scrambled(MAPPING[0].read_bytes(), seed, times)):
+    deep = "a = " + "[" * times * 400 + text
+    endless = "a = 1" + "0" * times * 2_000
+    for content in (
+        text.encode("utf-8", "replace"), deep.encode("utf-8", "replace"), endless.encode(),
+        scrambled(MAPPING[0].read_bytes(), seed, times),
+    ):  # fmt: skip
         path.write_bytes(content)
         with suppress(SetupError):
             load_mapping(path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import tracemalloc
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -164,3 +166,36 @@ def test_the_wabo_export_gives_its_1434_contacts_and_a_reason_for_every_other_ro
 
 def test_the_wabo_export_is_the_same_every_time() -> None:
     assert _wabo() == _wabo()
+
+
+class TestUnfolding:
+    """A .gz file says nothing of how much is in it."""
+
+    def refused(self, tmp_path: Path, content: bytes) -> str:
+        export, how = tmp_path / "export.csv.gz", tmp_path / "how.toml"
+        export.write_bytes(content)
+        how.write_text(MAPPING, encoding="utf-8")
+        with pytest.raises(SetupError) as refused:
+            list(read_csv(export, load_mapping(how)))
+        return str(refused.value)
+
+    def test_a_line_without_end_is_read_no_further(self, tmp_path: Path) -> None:
+        starts = (b"", HEAD.encode(), HEAD.encode() + b'"')
+        bombs = [gzip.compress(start + b" " * 100_000_000, 1) for start in starts]
+        tracemalloc.start()
+        for bomb in bombs:
+            assert "dat is geen tabel" in self.refused(tmp_path, bomb)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 30_000_000
+
+    def test_lines_without_end_neither(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("services.imports.csv.MAX_LINES", 1_000)
+        assert "meer dan 1000 regels" in self.refused(tmp_path, gzip.compress(HEAD.encode() + b"\n" * 5_000))
+
+    @pytest.mark.parametrize("at", [0, 3, 12, 40])
+    def test_what_is_damaged_is_said(self, tmp_path: Path, at: int) -> None:
+        whole = bytearray(gzip.compress((HEAD + GOOD * 50).encode()))
+        whole[at] ^= 0xFF
+        told = self.refused(tmp_path, bytes(whole))
+        assert "export.csv.gz" in told
