@@ -35,6 +35,7 @@ _RELEASE_AT_ONCE: Final = 500
 _HEAD = "SELECT position, recorded_at, clock_at, parked, erasures FROM ledger.head FOR UPDATE"
 _ERASED = "SELECT lookup FROM ledger.person_key WHERE erased_by > 0 AND lookup IS NOT NULL"
 _HELD = "SELECT ref FROM ledger.hold WHERE ref = ANY($1::text[]) AND released_at IS NULL"
+_NAMED = "SELECT ref, lookup FROM ledger.person_key WHERE ref = ANY($1::text[]) AND lookup IS NOT NULL"
 _OUTBOX = "INSERT INTO ledger.outbox (department, position, verdict) VALUES ($1, $2, $3)"
 _READY = "SELECT * FROM ledger.parked WHERE ready = 1 ORDER BY arrival LIMIT $1"
 
@@ -108,9 +109,11 @@ class Ledger:
         await self._lookups.load(conn, batch, [a for _, a in waiting] + list(arrivals))
         erasures = [a for a in arrivals if a.submission and a.submission.event_type.kind == erasing.PERSON_ERASED]
         await self._lookups.load_people(conn, [*erasures, *(a for _, a in waiting)])
-        if heed_holds and erasures:
+        if erasures:
             asked = [self._judge.to_erase(a.submission) for a in erasures if a.submission]
-            batch.held = {r["ref"] for r in await conn.fetch(_HELD, asked)}
+            batch.erasing = {r["ref"]: bytes(r["lookup"]) for r in await conn.fetch(_NAMED, asked)}
+            if heed_holds:
+                batch.held = {r["ref"] for r in await conn.fetch(_HELD, asked)}
 
         released: list[tuple[str, Verdict]] = []
         for parked, arrival in waiting:

@@ -44,6 +44,7 @@ class Batch:
     )
     works: list[erasing.Work] = field(default_factory=list[erasing.Work])
     held: set[str] = field(default_factory=set[str])
+    erasing: dict[str, bytes] = field(default_factory=dict[str, bytes])  # lookups of those whom the batch erases
     counts: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
 
     def look(self, key: str) -> Thing | None:

@@ -126,7 +126,7 @@ class Judge:
         if work is not None:
             batch.works.append(work)
             if work.ref is not None:
-                self._people.erase(work.ref)
+                self._people.erase(work.ref, batch.erasing.get(work.ref))
         batch.chains[decision.relation] = (stored.version, stored.leaf)
         for k, value in decision.touched.items():
             batch.things[k] = Thing(value, stored.version, stored.position)

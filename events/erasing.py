@@ -18,7 +18,7 @@ import orjson
 from cryptography.exceptions import InvalidTag
 
 from events.postgres import Connection
-from events.privacy import Kind, Privacy, unseal
+from events.privacy import KINDS, Privacy, unseal
 from events.recorded import TYPE_PREFIX, decode, local_date
 
 PERSON_ERASED: Final = "person.erased"
@@ -26,7 +26,6 @@ RETENTION_APPLIED: Final = "retention.applied"
 AT_ONCE: Final = 20_000
 DETAIL: Final = "this person was erased from the book; send the event without them"
 _WORDS: Final = re.compile(rb"[A-Za-z0-9._:/@-]{1,64}")
-_KINDS: Final[tuple[Kind, ...]] = ("person", "employee")
 _TOMBSTONE: Final = """
 INSERT INTO ledger.person_key AS p (ref, kind, lookup, erased_by) VALUES ($1, $2, $3, $4)
 ON CONFLICT (ref) DO UPDATE SET key = NULL, sealed_id = NULL, erased_by = excluded.erased_by
@@ -174,7 +173,7 @@ async def _old(conn: Connection, work: Work, after: int, last: int) -> list[int]
 def names(privacy: Privacy, raw: bytes, lookups: Container[bytes]) -> bool:
     """Whether an event as it was sent, whatever it is, has the id of one of these people as one of its texts or words.
     Some 2 µs a word: only for what is kept beside the book."""
-    return any(privacy.lookup(kind, word) in lookups for word in _words(raw) for kind in _KINDS)
+    return any(privacy.lookup(kind, word) in lookups for word in _words(raw) for kind in KINDS)
 
 
 def _words(raw: bytes) -> set[str]:

@@ -26,6 +26,7 @@ from events.seen import note_persons, note_relations
 from events.tables import entry, event_key, person_key
 
 Kind = Literal["person", "employee"]
+KINDS: Final[tuple[Kind, ...]] = ("person", "employee")
 REF: Final = "ref~"
 ENC: Final = "enc~"
 ERASED: Final = "gegevens gewist"

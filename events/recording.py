@@ -15,7 +15,7 @@ from events.catalog import Submission
 from events.fields import Mark
 from events.keys import of_person
 from events.marked import people_in, replaced
-from events.privacy import REF, Kind, Privacy, aad_of, new_key, new_ref, seal, text_token
+from events.privacy import KINDS, REF, Kind, Privacy, aad_of, new_key, new_ref, seal, text_token
 from events.proof import entry_hash
 from events.recorded import instant
 from events.schemas import exact
@@ -104,8 +104,11 @@ class People:
         self.erased = set(lookups)
         self._known.clear()
 
-    def erase(self, ref: str) -> None:
-        """In the transaction that erases this person: whatever comes later in it may not name them."""
+    def erase(self, ref: str, known_by: bytes | None) -> None:
+        """In the transaction that erases this person: whatever comes later in it may not name them. `known_by`: their
+        lookup in the ledger; in memory they may not be."""
+        if known_by is not None:
+            self.erased.add(known_by)
         for lookup in [k for k, p in self._known.items() if p.ref == ref]:
             del self._known[lookup]
             self.erased.add(lookup)
@@ -125,6 +128,8 @@ class People:
 
         if any(self._lookup(kind, id_) in self.erased for id_, kind in people_in(sub.event_type.model, sub.data)):
             replaced(sub.event_type.model, sub.data, note)
+        if sub.actor is not None and any(self._lookup(kind, sub.actor) in self.erased for kind in KINDS):
+            found.append("/actor")  # it is stored as it is
         return found
 
     def found(self, lookup: bytes, ref: str, key: bytes) -> None:

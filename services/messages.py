@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
 from nats.aio.client import Client
 from nats.errors import TimeoutError as NatsTimeoutError
@@ -14,7 +15,7 @@ from events.errors import NotFound, Unavailable
 
 
 async def held_messages(nc: Client, stream: str) -> AsyncGenerator[bytes]:
-    """The bodies of all messages that the stream holds when it is asked, in order.
+    """All messages that the stream holds when it is asked, in order: each body, with its headers' values behind it.
 
     Raises NotFound where there is no such stream, Unavailable where messages do not come.
     """
@@ -31,7 +32,7 @@ async def held_messages(nc: Client, stream: str) -> AsyncGenerator[bytes]:
                 message = await js.get_msg(stream, seq=sequence)
             except NotFoundError:
                 continue  # taken meanwhile
-            yield message.data or b""
+            yield _whole(message)
         return
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.ALL, ack_policy=AckPolicy.NONE, mem_storage=True, num_replicas=1,
@@ -45,8 +46,13 @@ async def held_messages(nc: Client, stream: str) -> AsyncGenerator[bytes]:
                 batch = await sub.fetch(min(1_000, left), timeout=10)
                 left -= len(batch)
                 for message in batch:
-                    yield message.data
+                    yield _whole(message)
         except NatsTimeoutError as error:
             raise Unavailable(f"stream {stream}") from error
         finally:
             await sub.unsubscribe()
+
+
+def _whole(message: Any) -> bytes:
+    headers: Mapping[str, Any] = message.headers or {}
+    return b"\n".join([message.data or b"", *(str(value).encode() for value in headers.values())])

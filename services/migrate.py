@@ -20,6 +20,7 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 GRANTS = f"""
 GRANT USAGE ON SCHEMA ledger, projection, effect TO {SERVICE_ROLE};
 GRANT SELECT ON ALL TABLES IN SCHEMA ledger, projection, effect TO {SERVICE_ROLE};
+GRANT SELECT ON public.schema_version TO {SERVICE_ROLE};
 GRANT INSERT ON ledger.entry, ledger.event_key, ledger.person_key, ledger.checkpoint TO {SERVICE_ROLE};
 GRANT UPDATE (key, content_mac, erased_by) ON ledger.event_key TO {SERVICE_ROLE};
 GRANT UPDATE (key, sealed_id, erased_by, lookup) ON ledger.person_key TO {SERVICE_ROLE};

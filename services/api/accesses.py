@@ -71,6 +71,14 @@ async def list_of_person(
     return list_response(request, page.items, page.next, {"person": person})
 
 
+NOBODY: Final = "A person is named by `ref~…`, `person:<id>` or `employee:<id>`, as in the book."
+
+
+def names_somebody(ref: str) -> bool:
+    """Whether it has one of the forms by which people are named."""
+    return _REF.fullmatch(ref) is not None or _NAMED.fullmatch(ref) is not None
+
+
 async def person_named(parts: Parts, conn: AsyncConnection, ref: str) -> str:
     """The reference of a person. Raises NotFound for who is not in the book."""
     if _REF.fullmatch(ref):
@@ -80,5 +88,5 @@ async def person_named(parts: Parts, conn: AsyncConnection, ref: str) -> str:
         kind: Kind = "person" if named[1] == "person" else "employee"
         found = await parts.privacy.ref_of(conn, kind, named[2])
     if found is None:
-        raise NotFound("A person is named by `ref~…`, `person:<id>` or `employee:<id>`, as in the book.")
+        raise NotFound(NOBODY)
     return found

@@ -5,11 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from services.api.accesses import person_named
+from events.errors import NotFound
+from services.api.accesses import NOBODY, names_somebody
 from services.api.answering import json_response
 from services.api.asking import HasParts, Reader
 from services.privacy.export import export
-from services.privacy.persons import find
+from services.privacy.kept import find_anywhere
 
 router = APIRouter(prefix="/v1", tags=["audit"])
 
@@ -19,7 +20,9 @@ async def export_person(ref: str, request: Request, parts: HasParts, viewer: Rea
     """Everything that is held about a person: every event that names them, every row of a read model, what is kept
     beside the book, legal holds, and who saw them. `ref` as in `/v1/persons/{ref}/accesses`. Other people in the same
     events read "andere persoon"."""
+    if not names_somebody(ref):
+        raise NotFound(NOBODY)
     async with parts.reading() as conn:
-        person = await find(conn, parts.privacy, await person_named(parts, conn, ref))
+        person = await find_anywhere(conn, parts.privacy, ref)
         document = await export(conn, parts.privacy, person)
     return json_response(document)

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 import typer
@@ -28,6 +28,7 @@ from services.privacy import erase as erasing
 from services.privacy import persons
 from services.privacy.export import export as everything_about
 from services.privacy.export import in_dutch
+from services.privacy.kept import admit, find_anywhere
 from services.privacy.traces import Place, Search, Value, in_database, in_files, in_stream
 from services.settings import Settings
 
@@ -69,7 +70,7 @@ def erase(
 
     async def look(engine: AsyncEngine) -> tuple[persons.Person, list[Value], int]:
         async with engine.connect() as conn:
-            found = await persons.find(conn, privacy, who)
+            found = await find_anywhere(conn, privacy, who)
             if held := await persons.holds(conn, privacy, found.ref):
                 raise Denied(
                     f"Voor deze persoon geldt bewaarplicht {held[0].hold_id}. Er is niets gewist.", [found.ref]
@@ -89,15 +90,18 @@ def erase(
 
     log_reading(settings, "person erase", action="D", persons=[found.ref], items=count)
 
-    async def run(engine: AsyncEngine) -> erasing.Erased:
+    async def run(engine: AsyncEngine) -> tuple[str, erasing.Erased]:
+        ref = found.ref
+        if found.key is None and found.erased_by is None:
+            async with engine.begin() as conn:
+                ref = (await admit(conn, privacy, found)).ref
         async with as_user(settings, settings.nats_seed) as client:
-            event = erased_event(settings.source_of("privacy"), found.ref)
-            verdict = await erasing.publish(NatsBus(client), event)
-            return await erasing.through(engine, int(verdict["sequence"]))
+            verdict = await erasing.publish(NatsBus(client), erased_event(settings.source_of("privacy"), ref))
+            return ref, await erasing.through(engine, int(verdict["sequence"]))
 
-    done: erasing.Erased = _run(settings, run)
+    ref, done = cast("tuple[str, erasing.Erased]", _run(settings, run))
     note(f"Gewist, op positie {done.position}: {done.keys} gebeurtenissen noemden deze persoon.")
-    _report(settings, values, paths or [], json, {"ref": found.ref, "position": done.position, "events": done.keys})
+    _report(settings, values, paths or [], json, {"ref": ref, "position": done.position, "events": done.keys})
 
 
 @person.command("verify-erased")
@@ -125,7 +129,7 @@ def export(who: Ref, json: Json = False, data_dir: DataDir = None) -> None:
 
     async def read(engine: AsyncEngine) -> dict[str, Any]:
         async with engine.connect() as conn:
-            return await everything_about(conn, privacy, await persons.find(conn, privacy, who))
+            return await everything_about(conn, privacy, await find_anywhere(conn, privacy, who))
 
     with refusals_logged(settings, "person export"):
         document = _run(settings, read)
@@ -201,9 +205,10 @@ def _write(settings: Settings, work: Callable[[AsyncConnection], Awaitable[Any]]
 
 
 def _report(settings: Settings, values: list[Value], paths: list[Path], json: bool, more: dict[str, Any]) -> None:
-    """Searches everywhere, says where it looked and what it found; exit code 1 when it found anything."""
+    """Searches everywhere, says where it looked and what it found; exit code 1 when it found anything, or could
+    not look everywhere."""
     places = asyncio.run(_search(settings, Search(values), paths))
-    clean = not any(place.found for place in places)
+    clean = not any(place.found or place.unread for place in places)
     shown = [place.as_json() for place in places]
     if json:
         print_json({**more, "clean": clean, "values": len(values), "places": shown})
@@ -213,6 +218,8 @@ def _report(settings: Settings, values: list[Value], paths: list[Path], json: bo
     for place in places:
         for kind, count in place.found.items():
             err().print(Text(f"Gevonden: {count} keer een waarde van soort {kind} in {place.name}"), soft_wrap=True)
+        if place.unread:
+            err().print(Text(f"Niet gelezen: {place.name} ({place.unread}). Daar kan nog iets staan."), soft_wrap=True)
     if not clean:
         raise typer.Exit(1)
 

@@ -15,9 +15,7 @@ import orjson
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import erasing
 from events.clock import book_now
-from events.keys import KEPT
 from events.ledger import head
 from events.privacy import REF, Privacy
 from events.recorded import ORGANISATION, Recorded, iso
@@ -27,6 +25,7 @@ from projections.store import live
 from projections.title_words import word
 from services.access_log.reading import accesses
 from services.identity.tables import account
+from services.privacy.kept import naming
 from services.privacy.persons import Person, events_naming, holds
 
 OTHER: Final = "andere persoon"
@@ -42,9 +41,9 @@ async def export(conn: AsyncConnection, privacy: Privacy, person: Person) -> Jso
     Raises KeyMissing where a key is gone although nobody erased it.
     """
     events: list[Json] = []
-    async for event in events_naming(conn, person.ref):
+    async for event in events_naming(conn, person.ref, actor=person.id):
         shown = await privacy.reveal(conn, {"data": _own(event.data, person.ref)})
-        events.append(_event(event, shown["data"], person.ref))
+        events.append(_event(event, shown["data"], person))
     await _name_relations(conn, events)
     models = await _read_models(conn, person.ref)
     accounts = await _accounts(conn, person)
@@ -89,12 +88,14 @@ async def _accesses(conn: AsyncConnection, *, about: list[str] | None = None, ac
             return found
 
 
-def _event(event: Recorded, data: Json, ref: str) -> Json:
+def _event(event: Recorded, data: Json, person: Person) -> Json:
+    named = [pointer for pointer, token in _strings(event.data) if token == person.ref]
+    if event.actor is not None and event.actor == person.id:
+        named.append("/actor")
     return {
         "position": event.position, "type": event.kind, "relation": event.relation, "relation_name": None,
         "occurred_at": iso(event.occurred_at), "recorded_at": iso(event.recorded_at), "department": event.department,
-        "visibility": event.visibility, "as": [pointer for pointer, token in _strings(event.data) if token == ref],
-        "data": data,
+        "visibility": event.visibility, "as": named, "data": data,
     }  # fmt: skip
 
 
@@ -152,24 +153,16 @@ async def _kept(conn: AsyncConnection, privacy: Privacy, person: Person) -> list
     """Events beside the book, as they were sent, that name the person."""
     if person.lookup is None:
         return []
-    found: list[Json] = []
-    for state, query in (
-        ("parked", "SELECT department, type, sealed, key, parked_at AS at FROM ledger.parked ORDER BY 1, 5"),
-        ("rejected", "SELECT department, type, sealed, key, rejected_at AS at FROM ledger.rejected ORDER BY 1, 5"),
-    ):  # fmt: skip
-        result = await conn.stream(text(query))
-        async for part in result.partitions(500):
-            there = [row for row in part if row.key is not None]
-            keys = await privacy.keys.unwrap([(KEPT, row.key) for row in there])
-            for row, key in zip(there, keys, strict=True):
-                raw = erasing.opened(key, row.sealed)
-                if erasing.names(privacy, raw, {bytes(person.lookup)}):
-                    sent = raw.decode(errors="replace")
-                    at = iso(row.at)
-                    found.append(
-                        {"state": state, "department": row.department, "type": row.type, "at": at, "sent": sent}
-                    )
-    return found
+    return [
+        {
+            "state": k.state,
+            "department": k.department,
+            "type": k.type,
+            "at": iso(k.at),
+            "sent": k.sent.decode(errors="replace"),
+        }
+        async for k in naming(conn, privacy, bytes(person.lookup))
+    ]
 
 
 def in_dutch(document: Json) -> str:

@@ -21,7 +21,8 @@ _AT_ONCE: Final = 20_000
 _MOST_REASON: Final = 500
 _NAMING: Final = text(
     "SELECT payload, version FROM ledger.entry WHERE position > :after AND position <= :last "
-    "AND position(CAST(:ref AS bytea) IN payload) > 0 ORDER BY position"
+    "AND (position(CAST(:ref AS bytea) IN payload) > 0 OR position(CAST(:actor AS bytea) IN payload) > 0) "
+    "ORDER BY position"
 )
 
 
@@ -68,11 +69,15 @@ async def find(conn: AsyncConnection, privacy: Privacy, named: str) -> Person:
     return Person(row.ref, row.kind, unseal(key, row.sealed_id, row.ref.encode()).decode(), key, None, row.lookup)
 
 
-async def events_naming(conn: AsyncConnection, ref: str) -> AsyncGenerator[Recorded]:
-    """Every event that names this person, in the order of the book. Looks through the whole book."""
+async def events_naming(conn: AsyncConnection, ref: str, *, actor: str | None = None) -> AsyncGenerator[Recorded]:
+    """Every event that names this person, or has `actor` as its actor, in the order of the book. Looks through the
+    whole book."""
+    said = ref if actor is None else f'"actor":"{actor}"'
     last = await conn.scalar(text("SELECT position FROM ledger.head"))
     for after in range(0, last or 0, _AT_ONCE):
-        rows = await conn.execute(_NAMING, {"after": after, "last": after + _AT_ONCE, "ref": ref.encode()})
+        rows = await conn.execute(
+            _NAMING, {"after": after, "last": after + _AT_ONCE, "ref": ref.encode(), "actor": said.encode()}
+        )
         for row in rows:
             yield decode(row.payload, row.version)
 

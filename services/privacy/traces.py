@@ -2,7 +2,7 @@
 streams for the very bytes, and says where it looked, at how much, and what it found.
 
 It knows nothing of what ought to be where: every table of every schema is dumped, every file is read to its end.
-Findings name the place and the kind of value, never the value.
+What could not be read is told, and is not clean. Findings name the place and the kind of value, never the value.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ _LONGEST: Final = 256  # of a long text its beginning is looked for: a copy that
 _IDENT: Final = re.compile(rb"[A-Za-z0-9._:/@-]")
 _IDENT_ONLY: Final = re.compile(r"[A-Za-z0-9._:/@-]{1,64}")
 _TABLES: Final = """
-SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-   AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1, 2
+SELECT n.nspname AS schema, c.relname AS name,
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2
 """
 
 
@@ -121,6 +122,10 @@ async def in_database(conn: Connection, search: Search) -> list[Place]:
     places: list[Place] = []
     for row in await conn.fetch(_TABLES):
         place = Place(f"table {row['schema']}.{row['name']}")
+        if not row["readable"]:
+            place.unread = "this role may not read it"
+            places.append(place)
+            continue
         looking = Looking(search, place)
 
         async def feed(chunk: bytes, looking: Looking = looking) -> None:
@@ -138,12 +143,17 @@ async def in_database(conn: Connection, search: Search) -> list[Place]:
 def in_files(directory: Path, search: Search) -> Place:
     """Every file below a directory, read to its end."""
     place = Place(f"files {directory}")
+    if not directory.is_dir():
+        place.unread = "no such directory"
+        return place
     unread = 0
     for path in sorted(directory.rglob("*")):
         try:
             if path.is_file() and not path.is_symlink():
                 with path.open("rb") as file:
                     search.through(place, iter(lambda file=file: file.read(_CHUNK), b""))
+        except FileNotFoundError:
+            continue  # it went while we looked: nothing is there any more
         except OSError:
             unread += 1
     if unread:
@@ -152,11 +162,14 @@ def in_files(directory: Path, search: Search) -> Place:
 
 
 async def in_stream(name: str, messages: AsyncIterator[bytes], search: Search) -> Place:
-    """Every message that a stream holds now (`services.messages.held_messages`), inboxes included."""
+    """Every message that a stream holds now (`services.messages.held_messages`), inboxes included. A stream that is not
+    there holds none."""
     place = Place(f"stream {name}")
     try:
         async for body in messages:
             search.through(place, [body])
-    except (NotFound, Unavailable) as error:
+    except NotFound:
+        pass
+    except Unavailable as error:
         place.unread = str(error)
     return place

@@ -11,6 +11,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from events.append import Ledger
+from events.catalog import check
+from events.deciding import Arrival
 from events.errors import KeyMissing
 from events.ledger import read
 from events.postgres import connect
@@ -300,3 +303,35 @@ class TestARestoredBackup:
             await crm.send(crm.event("relation.registered", registered("Den Haag", ("gemeentecode", "0518"))))
             verdict = await crm.send(crm.event("counterpart.added", counterpart()))
             assert verdict["problem"]["type"].endswith(":erased_person")
+
+
+async def test_who_is_erased_is_named_no_more_in_the_same_batch(
+    settings: Settings, crm: Department, engine: AsyncEngine
+) -> None:
+    async with running_intake(settings):
+        await story(crm)
+    event = erased_event(settings.source_of("privacy"), await ref_of(settings, engine))
+    later = [crm.event("contact.held", held("c-99")), crm.event("counterpart.added", counterpart())]
+    # An intake that never heard of Anna: her reference tells it nothing, and the events after it name her by her id.
+    ledger = Ledger(settings.database_url, privacy_of(settings))
+    arrivals = [Arrival("relatieboek", event, check(event)), *(Arrival("crm", e, check(e)) for e in later)]
+    verdicts = (await ledger.append(arrivals)).verdicts
+    await ledger.close()
+    assert [v.verdict for v in verdicts] == ["accepted", "rejected", "rejected"]
+    assert [str((v.problem or {})["type"]).rpartition(":")[2] for v in verdicts[1:]] == ["erased_person"] * 2
+    assert await scalar(engine, "SELECT count(*) FROM ledger.rejected WHERE sealed IS NOT NULL") == 0
+
+
+async def test_a_colleague_who_is_erased_is_no_actor_any_more(
+    settings: Settings, crm: Department, engine: AsyncEngine
+) -> None:
+    """Who did it is stored as it was sent."""
+    async with running_intake(settings):
+        await story(crm)
+        theirs = {"ours": [{"employee": "e-1", "layer": "board"}], "theirs": [{"layer": "board"}]}
+        before = await crm.send(crm.event("contact.held", held("c-3", **theirs), actor="e-geheim-12"))
+        await erase(settings, await ref_of(settings, engine, "e-geheim-12", "employee"))
+        after = await crm.send(crm.event("contact.held", held("c-4", **theirs), actor="e-geheim-12"))
+        other = await crm.send(crm.event("contact.held", held("c-5", **theirs), actor="e-2"))
+    assert [v["verdict"] for v in (before, after, other)] == ["accepted", "rejected", "accepted"]
+    assert [e["pointer"] for e in after["problem"]["errors"]] == ["/actor"]

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -30,7 +31,7 @@ from services.privacy.export import in_dutch
 from services.privacy.traces import Place, Search, Value, in_files
 from services.settings import Settings, as_environment
 from tests.conftest import AddDepartment
-from tests.integration.book import Department, connection, held, running_intake, scalar
+from tests.integration.book import Department, connection, held, registered, running_intake, scalar
 from tests.integration.test_erasing import ANNA, erase, erased, ref_of, shown, story
 from tests.running_book import ROOT
 
@@ -210,6 +211,67 @@ async def test_retention_ends_texts_that_are_old_enough(
         "c-1": False, "c-2": False, "c-oud": True, "c-anna": False,
     }  # fmt: skip
     assert after["c-oud"]["theirs"][0]["person"] == ANNA  # the person is not erased
+
+
+async def test_who_is_named_only_by_what_waits_is_told_and_erased(
+    settings: Settings, crm: Department, engine: AsyncEngine
+) -> None:
+    waiting = crm.event("contact.held", held("c-7", theirs=[{"person": "p-wacht", "layer": "board"}]),
+                        "gemeentecode:9999", actor="e-actor")  # fmt: skip
+    wrong = crm.event("contact.held", held("c-8", ours=[{"employee": "e-fout", "layer": "board"}], duration_min=0))
+    async with running_intake(settings):
+        await story(crm)
+        assert (await crm.send(waiting))["verdict"] == "parked"
+        assert (await crm.send(wrong))["verdict"] == "rejected"
+        for who, state in (("person:p-wacht", "parked"), ("employee:e-fout", "rejected")):
+            told = json.loads((await command(settings, "person", "export", who, "--json"))[0])
+            assert (told["person"]["id"], told["events"], told["read_models"]) == (who.partition(":")[2], [], {})
+            assert [k["state"] for k in told["kept"]] == [state]
+            done = json.loads((await command(settings, "person", "erase", who, "--yes", "--json"))[0])
+            assert (done["clean"], done["events"]) == (True, 1)  # person.erased itself
+            await command(settings, "person", "export", who)  # a tombstone finds them
+        assert await scalar(engine, "SELECT count(*) FROM ledger.parked") == 0
+        assert await scalar(engine, "SELECT count(*) FROM ledger.rejected WHERE sealed IS NOT NULL") == 0
+        # What they waited for comes; they do not come back.
+        await crm.send(crm.event("relation.registered", registered("Elders", ("gemeentecode", "9999"))))
+        assert (await crm.send(waiting | {"id": "again"}))["verdict"] == "rejected"
+        await command(settings, "person", "erase", "person:niemand", "--yes", code=2)
+
+
+async def test_export_has_what_somebody_did_as_an_actor(
+    settings: Settings, crm: Department, engine: AsyncEngine
+) -> None:
+    async with running_intake(settings):
+        await story(crm)
+        other = held("c-9", ours=[{"employee": "e-1", "layer": "board"}], theirs=[{"layer": "board"}])
+        await crm.send(crm.event("contact.held", other, actor=COLLEAGUE))
+        told = json.loads((await command(settings, "person", "export", f"employee:{COLLEAGUE}", "--json"))[0])
+    assert [e["as"] for e in told["events"]] == [["/data/ours/0/employee"], ["/data/ours/0/employee"], ["/actor"]]
+    assert told["events"][-1]["data"]["ours"] == [{"employee": "andere persoon", "layer": "board"}]
+
+
+async def test_what_was_not_looked_at_is_not_clean(
+    settings: Settings, crm: Department, owner_engine: AsyncEngine, tmp_path: Path
+) -> None:
+    client: Any = crm.client
+    async with owner_engine.begin() as conn:
+        await conn.execute(text("CREATE TABLE public.copy AS SELECT 'Anna Geheim' AS name"))
+    words = ("person", "verify-erased", "--json")
+    found = json.loads((await command(settings, *words, said="Anna Geheim\n", code=1))[0])["places"]
+    assert [p["place"] for p in found if p["found"]] == ["table public.copy"]
+    # The services' role may not read it: then nobody knows.
+    as_service = settings.model_copy(update={"owner_database_url": settings.database_url})
+    found = json.loads((await command(as_service, *words, said="Anna Geheim\n", code=1))[0])
+    assert found["clean"] is False
+    assert [p["place"] for p in found["places"] if p["unread"]] == ["table public.copy"]
+    async with owner_engine.begin() as conn:
+        await conn.execute(text("DROP TABLE public.copy"))
+    _, error = await command(as_service, *words, "--path", str(tmp_path / "none"), said="Anna Geheim\n", code=1)
+    assert "Niet gelezen" in error
+    # Without intake a message waits in its inbox; a header is a part of it.
+    await client.jetstream().publish("inbox.crm.x", b"{}", timeout=10, headers={"X-Note": "Anna Geheim"})
+    found = json.loads((await command(as_service, *words, said="Anna Geheim\n", code=1))[0])["places"]
+    assert [(p["place"], p["unread"]) for p in found if p["found"] or p["unread"]] == [("stream INBOX_crm", None)]
 
 
 @contextmanager
