@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 import orjson
-from sqlalchemy import select, text
+from sqlalchemy import or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.clock import book_now
@@ -24,7 +24,7 @@ from projections.registry import PROJECTIONS
 from projections.store import live
 from projections.title_words import word
 from services.access_log.reading import accesses
-from services.identity.tables import account
+from services.identity.tables import account, session
 from services.privacy.kept import naming
 from services.privacy.persons import Person, events_naming, holds
 
@@ -35,8 +35,8 @@ Json = dict[str, Any]
 async def export(conn: AsyncConnection, privacy: Privacy, person: Person) -> Json:
     """Fields: `person`, `known_at`, `position`, `events` (in the order of the book, texts readable), `read_models`
     (name → table → rows), `kept` (parked and rejected events that name them), `holds`, `mails`,
-    `seen` (the access log: who was shown them, the newest first), `accounts` of theirs here, `looked` (the access log:
-    what was done with those accounts, the newest first).
+    `seen` (the access log: who was shown them, the newest first), `accounts` and `sessions` of theirs, `looked` (the
+    access log: what was done with those accounts, the newest first).
 
     Raises KeyMissing where a key is gone although nobody erased it.
     """
@@ -57,6 +57,7 @@ async def export(conn: AsyncConnection, privacy: Privacy, person: Person) -> Jso
         "kept": await _kept(conn, privacy, person),
         "seen": await _accesses(conn, about=[person.ref]),
         "accounts": accounts,
+        "sessions": await _sessions(conn, person, accounts),
         "looked": [record for one in accounts for record in await _accesses(conn, actor=one["name"])],
         "holds": [msgspec.to_builtins(h) for h in await holds(conn, privacy, person.ref, all_=True)],
         "mails": [
@@ -75,6 +76,15 @@ async def _accounts(conn: AsyncConnection, person: Person) -> list[Json]:
     columns = [account.c[n] for n in ("name", "roles", "teams", "department", "created_at", "disabled_at")]
     theirs = select(*columns).where(account.c.employee == person.lookup).order_by(account.c.name)
     return [msgspec.to_builtins(dict(row)) for row in (await conn.execute(theirs)).mappings()]
+
+
+async def _sessions(conn: AsyncConnection, person: Person, accounts: list[Json]) -> list[Json]:
+    """Signed in here or elsewhere; what the provider said of them (`profile`) is theirs too."""
+    columns = [session.c[n] for n in ("began_at", "seen_at", "account", "profile")]
+    here = [one["name"] for one in accounts]
+    theirs = select(*columns).where(or_(session.c.employee == person.lookup, session.c.account.in_(here)))
+    rows = (await conn.execute(theirs.order_by(session.c.began_at))).mappings()
+    return [msgspec.to_builtins(dict(row)) for row in rows]
 
 
 async def _accesses(conn: AsyncConnection, *, about: list[str] | None = None, actor: str | None = None) -> list[Json]:
@@ -135,14 +145,14 @@ async def _name_relations(conn: AsyncConnection, events: list[Json]) -> None:
 
 
 async def _read_models(conn: AsyncConnection, ref: str) -> dict[str, dict[str, list[Json]]]:
-    """Every row of every live read model in which the reference stands anywhere."""
+    """Every row of every live read model in which the reference stands anywhere, also within a text of theirs."""
     found: dict[str, dict[str, list[Json]]] = {}
     for name, projection in PROJECTIONS.items():
         build = await live(conn, projection)
         for part, table in build.tables.items():
             rows = await conn.scalars(
                 text(f'SELECT to_jsonb(t)::text FROM "{table.schema}"."{table.name}" t '  # noqa: S608  our own names
-                     "WHERE strpos(t::text, :ref) > 0"), {"ref": ref},
+                     "WHERE strpos(t::text, :ref) > 0"), {"ref": ref.removeprefix(REF)},
             )  # fmt: skip
             if held := [orjson.loads(row) for row in rows]:
                 found.setdefault(name, {})[part] = held
@@ -206,6 +216,8 @@ def _rest(document: Json) -> list[str]:
         lines.append(f"- {seen['at'][:16].replace('T', ' ')} {seen['actor']}: {seen['operation']}{sure}")
     lines += ["", f"Accounts om in te loggen ({len(document['accounts'])})", ""]
     lines += ["- " + "; ".join(_fields(one)) for one in document["accounts"]]
+    lines += ["", f"Ingelogd ({len(document['sessions'])})", ""]
+    lines += ["- " + "; ".join(_fields(one)) for one in document["sessions"]]
     lines += ["", f"Waar deze persoon zelf naar keek ({len(document['looked'])})", ""]
     lines += [f"- {looked['at'][:16].replace('T', ' ')} {looked['operation']}" for looked in document["looked"]]
     return lines

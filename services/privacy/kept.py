@@ -54,7 +54,7 @@ async def find_anywhere(conn: AsyncConnection, privacy: Privacy, named: str) -> 
         for known in KINDS:
             if known == kind and id_:
                 lookup = privacy.lookup(known, id_)
-                async for _ in naming(conn, privacy, lookup):
+                if [kept async for kept in naming(conn, privacy, lookup)]:
                     return Person(new_ref(), known, id_, None, None, lookup)
         raise
 

@@ -153,6 +153,9 @@ async def test_a_colleague_is_told_of_their_account_and_loses_it(
         document = json.loads(told)
         assert [(a["name"], a["roles"], a["teams"]) for a in document["accounts"]] == [("els", ["auditor"], ["wmo"])]
         assert [(r["actor"], r["operation"]) for r in document["looked"]] == [("els", "readAlerts")]
+        held_open = [(s["account"], s["profile"]) for s in document["sessions"]]
+        assert held_open == [("els", None), (None, profile)]
+        assert "Ingelogd (2)" in in_dutch(document)
         assert "Accounts om in te loggen (1)\n\n- name: els; " in in_dutch(document)
         await erase(settings, await ref_of(settings, engine, COLLEAGUE, "employee"))
         await erased(engine)

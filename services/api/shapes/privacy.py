@@ -98,6 +98,15 @@ class MailSent(Shape):
     sent_at: datetime | None
 
 
+class SessionHeld(Shape):
+    """Where they are signed in; `profile` is what a provider elsewhere said of them."""
+
+    began_at: datetime
+    seen_at: datetime
+    account: str | None
+    profile: dict[str, Any] | None
+
+
 class PersonExport(Shape):
     """Everything that is held about a person (AVG, article 15)."""
 
@@ -109,6 +118,7 @@ class PersonExport(Shape):
     kept: list[KeptEvent] = Field(description="parked and rejected events that name them")
     seen: list[AccessRecord] = Field(description="who was shown them, the newest first")
     accounts: list[AccountHeld] = Field(description="of theirs in this book; none once erased")
+    sessions: list[SessionHeld] = Field(description="of theirs, those that are open; none once erased")
     looked: list[AccessRecord] = Field(description="what was done with those accounts, the newest first")
     holds: list[HoldPlaced]
     mails: list[MailSent]
