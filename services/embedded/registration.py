@@ -22,6 +22,7 @@ from services.embedded.credentials import Credentials, NatsEntry, new_token, vis
 from services.embedded.datadir import DataDir
 from services.embedded.doors import open_doors, reload_until
 from services.embedded.nats import DEPARTMENT_NAME, Nats
+from services.intake.departments import OWN_GLOBS, Department
 from services.settings import Settings
 
 RESERVED: Final = "relatieboek"
@@ -222,6 +223,12 @@ def _check(one: Wanted) -> None:
         )
     if not one.sources or not one.types:
         raise SetupError("Geef minstens één --source en één soort gebeurtenis met --types.")
+    for glob in one.types:
+        if not Department(one.name, frozenset(), (glob,)).granted:
+            raise SetupError(
+                f"'{glob}' is geen soort gebeurtenis die een afdeling kan sturen. `relatieboek schema` noemt alle "
+                f"soorten; {', '.join(OWN_GLOBS)} stuurt alleen het boek zelf."
+            )
     for source in one.sources:
         if SOURCE_FORM.match(source) is None:
             raise SetupError(

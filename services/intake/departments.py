@@ -23,7 +23,7 @@ OWN: Final = "relatieboek"
 _LONGEST_SOURCE: Final = 128  # as far as a source that is none is repeated
 # What the api publishes for a reader who edits a plan; departments may be granted it too.
 _OWN_ALSO: Final = frozenset({"plan.question_answered"})
-_OWN_GLOBS: Final = ("alert.*", "loop.*", "person.erased", "retention.applied")
+OWN_GLOBS: Final = ("alert.*", "loop.*", "person.erased", "retention.applied")
 _FRESH_FOR_S: Final = 1.0
 _ASK_AGAIN_S: Final = 0.1
 
@@ -41,7 +41,7 @@ class Department:
 
     def _may_send(self, type_: str) -> bool:
         kind = TYPES[type_].kind
-        own = any(fnmatchcase(kind, g) for g in _OWN_GLOBS)
+        own = any(fnmatchcase(kind, g) for g in OWN_GLOBS)
         if self.name == OWN:
             return own or kind in _OWN_ALSO
         return not own and any(fnmatchcase(kind, g) or fnmatchcase(type_, g) for g in self.types)
@@ -90,7 +90,7 @@ class Departments:
         async with self._engine.connect() as conn:
             rows = (await conn.execute(select(table))).all()
         read = [registered(r.name, r.sources, r.types) for r in rows if r.revoked_at is None]
-        read.append(Department(OWN, frozenset(), _OWN_GLOBS))
+        read.append(Department(OWN, frozenset(), OWN_GLOBS))
         # What did not change stays: which types a department may send is worked out once.
         same = {d: d for d in self._known.values()}
         self._known = {d.name: same.get(d, d) for d in read}

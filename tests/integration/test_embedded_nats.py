@@ -300,6 +300,13 @@ async def test_names_that_cannot_be_a_department(tmp_path: Path, name: str) -> N
         await add_department(nowhere, name, ["urn:nld:oin:00000000000000000001:systeem:a"], ["*"])
 
 
+@pytest.mark.parametrize("glob", ["alert.*", "loop.opened", "person.erased", "contacts.*", "nl.relatieboek.contact"])
+async def test_types_that_no_department_can_send(tmp_path: Path, glob: str) -> None:
+    nowhere = Settings(data_dir=tmp_path, database_url="postgresql://127.0.0.1:1/none", nats_url="nats://127.0.0.1:1")
+    with pytest.raises(SetupError, match="geen soort gebeurtenis"):
+        await add_department(nowhere, "zorg", ["urn:nld:oin:00000000000000000001:systeem:a"], ["contact.*", glob])
+
+
 async def test_a_source_is_of_one_department_and_never_the_books_own(
     settings: Settings, department: AddDepartment
 ) -> None:
