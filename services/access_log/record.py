@@ -78,8 +78,9 @@ class Prepared:
 
 def prepare(record: Record) -> Prepared:
     """The record's bytes (JSON, keys in order, what is empty left out) and what it is found by."""
-    relations = sorted(r for r in record.relations if is_uuid(r))
-    persons = sorted(p for p in record.persons if p.startswith(REF))
+    # Whoever asks for all zeros asks for nobody, and is not to stand in everybody's list for it.
+    relations = sorted(r for r in record.relations if is_uuid(r) and key_of(r) != EVERYBODY)
+    persons = sorted(p for p in record.persons if p.startswith(REF) and key_of(p) != EVERYBODY)
     more = record.everybody or len(relations) > MOST_RELATIONS or len(persons) > MOST_PERSONS
     said: dict[str, Any] = {
         "v": 1,

@@ -7,12 +7,14 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from events.errors import NotFound
 from events.privacy import Kind
 from events.seen import note_persons
+from events.tables import person_key
 from services.access_log.reading import accesses, kin_of
 from services.api.answering import list_response
 from services.api.asking import HasParts, Paging, Reader, relation_named
@@ -81,10 +83,10 @@ def names_somebody(ref: str) -> bool:
 
 async def person_named(parts: Parts, conn: AsyncConnection, ref: str) -> str:
     """The reference of a person. Raises NotFound for who is not in the book."""
-    if _REF.fullmatch(ref):
-        return ref
     found = None
-    if named := _NAMED.fullmatch(ref):
+    if _REF.fullmatch(ref):
+        found = await conn.scalar(select(person_key.c.ref).where(person_key.c.ref == ref))
+    elif named := _NAMED.fullmatch(ref):
         kind: Kind = "person" if named[1] == "person" else "employee"
         found = await parts.privacy.ref_of(conn, kind, named[2])
     if found is None:

@@ -63,6 +63,15 @@ class TestRecord:
         assert made.about[-1] == EVERYBODY
         assert orjson.loads(made.entry)["what"]["more"] is True
 
+    def test_whoever_asks_for_zeros_is_not_in_everybodys_list(self) -> None:
+        zeros, none = frozenset({str(UUID(int=0)), "0" * 32}), frozenset({f"ref~{EVERYBODY}"})
+        made = prepare(
+            Record(AT, "page", "R", "person", "anna", "showRelation", "denied", relations=zeros, persons=none)
+        )
+        assert made.about == ()
+        assert b"0000" not in made.entry.replace(b"000000Z", b"")
+        assert prepared(made.entry) == made
+
     def test_nothing_found_is_a_number_too(self) -> None:
         made = prepare(Record(AT, "search", "E", "person", "anna", "listRelations", "granted", items=0))
         assert orjson.loads(made.entry)["result"] == {"outcome": "granted", "items": 0}
