@@ -214,7 +214,7 @@ def read_manifest(source: Path) -> Manifest:
         raise SetupError(
             f"{source} is geen (hele) reservekopie: {MANIFEST} ontbreekt. Geef de map die `relatieboek backup` schreef."
         ) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SetupError(f"{source / MANIFEST} is beschadigd. Gebruik een andere reservekopie.") from error
     if manifest.format > FORMAT:
         raise SetupError(f"{source} is gemaakt door een nieuwere versie van Relatieboek. Gebruik die versie.")

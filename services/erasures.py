@@ -34,7 +34,7 @@ def read_erasures(file: Path) -> list[Erasure]:
         return []
     try:
         return [msgspec.json.decode(line, type=Erasure) for line in text.split(b"\n")[:-1]]
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SetupError(f"{file} is beschadigd. Zet de lijst van wissingen terug uit een kopie.") from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from events.postgres import Connection, connect
@@ -81,10 +82,12 @@ async def log(url: str, record: Record, *, within_s: float) -> None:
 
 @dataclass(slots=True)
 class Followed:
-    """The log as it was read so far: its last position and leaf."""
+    """The log as it was read so far: its last position and leaf, and when that record was written; None of one that
+    was pruned."""
 
     position: int = 0
     leaf: bytes = GENESIS
+    last_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -126,7 +129,7 @@ def follow(rows: Sequence[Any], at: Followed, found: Found) -> None:
             missing = f"{at.position + 1}" if position == at.position + 2 else f"{at.position + 1} to {position - 1}"
             found.differ(f"record {missing}: not there")
             # Without the one before it, a record can be held against its own bytes no more.
-            at.position, at.leaf = position, leaf
+            at.position, at.leaf, at.last_at = position, leaf, row["at"]
             found.records += 1
             continue
         entry = bytes(row["entry"])
@@ -134,7 +137,7 @@ def follow(rows: Sequence[Any], at: Followed, found: Found) -> None:
             found.differ(f"record {position}: altered, moved or put in")
         elif not _found_by(row, entry):
             found.differ(f"record {position}: the columns by which it is found say something else than the record")
-        at.position, at.leaf = position, leaf
+        at.position, at.leaf, at.last_at = position, leaf, row["at"]
         found.records += 1
 
 

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
+from dateutil.relativedelta import relativedelta
 from rich.text import Text
 
+from events.clock import system_now
 from services.cli.auditing import Kept, Key, ask, signed_notes
 from services.cli.console import err, print_fields, print_json, print_list
 from services.cli.instance import find
@@ -82,7 +84,8 @@ def verify(kept: Kept = None, key: Key = None, json: Json = False, data_dir: Dat
         try:
             rows = await conn.fetch("SELECT size, note FROM access.checkpoint ORDER BY size")
             signed = signed_notes(said, [(r["size"], r["note"]) for r in rows], kept or (), opened)
-            found = await check(conn, signed.heads, tell)
+            since = system_now() - relativedelta(months=settings.access_log_months)
+            found = await check(conn, signed.heads, tell, kept_since=since)
         finally:
             await conn.close()
         for what in signed.wrong:

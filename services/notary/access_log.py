@@ -77,7 +77,7 @@ class AccessNotary:
             raise Diverged("the access log is shorter than a head of it that was signed", at.position)
         if self._last is not None and self._last.head.size == at.position:
             return self._last
-        head = Head(self._origin, at.position, at.leaf)
+        head = Head(self._origin, at.position, at.leaf, at.last_at)
         signed = SignedHead(head, self._signer.sign_text(head.text()))
         await asyncio.to_thread(add_note, self._file, signed.note)
         self._last = signed

@@ -220,8 +220,9 @@ async def test_what_was_signed_shows_a_log_that_was_rewritten_or_cut_off(service
 
 
 async def _signed(conn: Connection, signer: Signer) -> Head:
-    row = await conn.fetchrow("SELECT position, leaf FROM access.record ORDER BY position DESC LIMIT 1")
-    note = signer.sign_text(Head("relatieboek/x/access-log", row["position"], bytes(row["leaf"])).text())
+    row = await conn.fetchrow("SELECT position, leaf, at FROM access.record ORDER BY position DESC LIMIT 1")
+    head = Head("relatieboek/x/access-log", row["position"], bytes(row["leaf"]), row["at"])
+    note = signer.sign_text(head.text())
     await conn.execute("INSERT INTO access.checkpoint (size, note) VALUES ($1, $2)", row["position"], note)
     return opened(note, [signer.verifier])
 
@@ -252,6 +253,36 @@ async def test_pruning_takes_whole_old_months_and_leaves_what_can_be_verified(se
         assert (
             "signed head of 2 records: records after 0 up to 2 are not those signed"
             in (await verify(conn, heads)).differences
+        )
+
+
+async def test_what_is_removed_before_its_time_is_found(service_url: str, owner_url: str) -> None:
+    """A line that says that it was pruned, as whoever has the database can write it: it joins on what was signed."""
+    now, signer = datetime.now(UTC), Signer("test/notary", b"\x07" * 32)
+    years_ago = now - timedelta(days=366 * 5)
+    async with connected(owner_url) as owner:
+        heads: list[Head] = []
+        for days in (366 * 6, 366 * 5 + 40, 300, 200, 0):
+            await log(service_url, record(at=now - timedelta(days=days)), within_s=5)
+            heads.append(await _signed(owner, signer))
+        assert await owner.fetchval("SELECT access.prune()") == 2
+        found = await verify(owner, heads, kept_since=years_ago)
+        assert (found.differences, found.pruned) == ([], 2)
+        for last in (3, 4):
+            await owner.execute(
+                "INSERT INTO access.pruned SELECT position, position, 1, leaf, $2, $2, now() FROM access.record"
+                " WHERE position = $1", last, years_ago - timedelta(days=1),
+            )  # fmt: skip
+            await owner.execute("DELETE FROM access.record WHERE position = $1", last)
+        assert (await verify(owner, heads)).agree  # by its hashes there is nothing wrong with it
+        on = heads[3].last_at
+        assert on is not None
+        wrong = f"pruned records up to 4: those of {on:%Y-%m-%d} are to be kept longer"
+        assert (await verify(owner, heads, kept_since=years_ago)).differences == [wrong]
+        # Between two of what was signed nothing is ever pruned.
+        assert (
+            "pruned records 3 to 3: nothing that was signed ends there"
+            in (await verify(owner, [heads[0], heads[1], heads[3], heads[4]], kept_since=years_ago)).differences
         )
 
 

@@ -41,7 +41,7 @@ from tests.unit.test_proof import STORED
 
 SIGNER: Final = Signer("relatieboek.example/notary", b"\x07" * 32)
 NOTE: Final = SIGNER.sign(Checkpoint("relatieboek.example/book", 7, b"\x01" * 32, b"\x02" * 32))
-LOG_NOTE: Final = SIGNER.sign_text(note.Head("relatieboek.example/log", 7, b"\x01" * 32).text())
+LOG_NOTE: Final = SIGNER.sign_text(note.Head("relatieboek.example/log", 7, b"\x01" * 32, RECORD.at).text())
 RING: Final = "0a1b2c3d:" + "ab" * 32
 TEXTS: Final = st.text(max_size=200)
 _SLOW: Final = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -121,6 +121,7 @@ def test_no_cell_of_a_table_is_a_formula(items: list[dict[str, Any]]) -> None:
 
 @settings(max_examples=60, suppress_health_check=_SLOW, deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 2**32), st.integers(1, 6))
+@example(b'{"ref":"\xff"}', 0, 1)
 def test_files_that_are_kept(scratch: Path, raw: bytes, chance: int, times: int) -> None:
     erasure = b'{"ref":"ref~0123456789abcdef0123456789abcdef","kind":"person","lookup":null,"position":7}\n'
     for content in (raw, raw + b"\n", scrambled(erasure * 3, chance, times)):
