@@ -180,7 +180,7 @@ def _in_credentials(content: bytes) -> str | None:
     """The ring in `credentials.json` of an embedded instance."""
     try:
         ring = msgspec.json.decode(content)["internal"]["key_ring"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         return None
     return ring if isinstance(ring, str) else None
 

@@ -108,7 +108,7 @@ def _named_in(sent: bytes) -> dict[str, Any]:
     that a document of a million objects takes otherwise, in which nobody else is served."""
     try:
         named = msgspec.json.decode(sent, type=_Named)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
     return msgspec.structs.asdict(named)
 

@@ -39,7 +39,7 @@ async def _opened(book: Client, body: bytes) -> Opened:
         asked = msgspec.json.decode(body, type=Asked)
         untyped: Any = JetStreamContext(book, timeout=_WITHIN_S)  # its own types are incomplete here and below
         info = await untyped.add_consumer(STREAM, consumer_config(asked))
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return Opened(error=str(error))
     except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
         log.warning("no consumer for a feed", exc_info=error)

@@ -46,6 +46,7 @@ def bodies(chance: random.Random, source: str) -> list[bytes]:
     made += [
         b"", b"[]", b"[" * 5_000, b"[[]]", b'[1,null,"x"]', b"{}", b"null", b'"x"', b" \n[{}]", b"\xef\xbb\xbf{}",
         b"[" + b"{}," * 1_000 + b"{}]", b'{"id":"' + b"x" * 70_000 + b'"}',
+        b'{"id":"\xff' + b"x" * 70_000 + b'"}',
         b'{"a\\u0000b":1}', b'{"data":{"\\u0000":{"\\u0000":1}}}',
         b"[" + b",".join([b"{" + b",".join(b'"%x":1' % n for n in range(500)) + b"}"] * 1_000) + b"]",
     ]  # fmt: skip

@@ -86,6 +86,8 @@ def judged(sent: Any) -> str | None:
 @example(b"[" * 100_000)
 @example(b'{"a":' * 50_000 + b"1" + b"}" * 50_000)
 @example(b'{"id":"\xff\xfe"}')
+@example(b'{"id":"\xff' + b"x" * 70_000 + b'"}')
+@example(b'{"type":"a","source":"\xc3","x":"' + b"x" * 70_000 + b'"}')
 @example(b"\xef\xbb\xbf{}")
 @example(b"1" * 5_000)
 @example(b'{"a":1e999}')
