@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S: Final = 1.0
+# Intake opens the request doors of departments that it did not know yet, when it is asked here.
+OPEN_DOORS_ON: Final = "doors.open"
+# Of one request, at every door.
+MOST_EVENTS: Final = 1_000
+MOST_BYTES: Final = 4 << 20
 
 
 class AnswerFailures(BaseMiddleware):
@@ -45,12 +51,15 @@ class AnswerFailures(BaseMiddleware):
 
 
 def busy(body: bytes, retry_after_s: float = RETRY_AFTER_S) -> bytes:
-    """The JSON reply to a request that was not dealt with: one `busy` for one event, an array for an array."""
-    try:
-        sent: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        sent = None
-    if isinstance(sent, list):
+    """The JSON reply to a request that was not dealt with: one `busy` for one event, an array for an array.
+
+    What no door takes, of more than 4 MiB or 1,000 events, hears it once: more would cost more than to deal with it.
+    """
+    sent: Any = None
+    if len(body) <= MOST_BYTES:
+        with suppress(orjson.JSONDecodeError):
+            sent = orjson.loads(body)
+    if isinstance(sent, list) and len(cast("list[Any]", sent)) <= MOST_EVENTS:
         return orjson.dumps([_busy(one, retry_after_s) for one in cast("list[Any]", sent)])
     return orjson.dumps(_busy(sent, retry_after_s))
 

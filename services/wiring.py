@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 import structlog
@@ -25,7 +25,6 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.errors import SetupError
@@ -72,15 +71,20 @@ class Context:
         """The broker's own connection; there from before `setup` until after it."""
         return self.broker.connection
 
-    async def connect_as(self, seed: SecretStr | None, setting: str, **options: Any) -> NatsBroker:
-        """A broker of another user of NATS, connected; its subscribers stop and it closes as the service's own."""
+    async def connect_as(self, user: Literal["service", "relay"], **options: Any) -> NatsBroker:
+        """Another broker, connected as this user of NATS; its subscribers stop and it closes as the service's own."""
+        s = self.settings
+        seed, setting = (
+            (s.nats_seed, "RELATIEBOEK_NATS_SEED") if user == "service" else
+            (s.relay_nats_seed, "RELATIEBOEK_RELAY_NATS_SEED")
+        )  # fmt: skip
         broker = make_broker(
-            self.settings.model_copy(update={"nats_seed": seed}), registry=self.registry,
-            tracer_provider=self.tracer_provider, **options,
+            s.model_copy(update={"nats_seed": seed}), registry=self.registry, tracer_provider=self.tracer_provider,
+            inbox_prefix=f"_INBOX_{user}", **options,
         )  # fmt: skip
         await connect_broker(broker, setting)
         self.more.append(broker)
-        self.run(watch(broker.connection), name=f"watch {setting}")
+        self.run(watch(broker.connection), name=f"watch {options['name']}")
         return broker
 
     def run(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:

@@ -40,7 +40,16 @@ _READING: Final = (
     ("$JS.API.CONSUMER.MSG.NEXT.RELATIEBOEK.*", True),
     ("$JS.API.CONSUMER.DELETE.RELATIEBOEK.*", False),
 )
-_AMONG_SERVICES: Final = ("submit.>", "live.>", "health.>", "notary.>", "feeds.>", "_INBOX.>", "_INBOX_service.>")
+_AMONG_SERVICES: Final = (
+    "submit.>",
+    "live.>",
+    "health.>",
+    "notary.>",
+    "feeds.>",
+    "doors.>",
+    "_INBOX.>",
+    "_INBOX_service.>",
+)
 _SERVICE: Final = {
     "publish": {"allow": [*_AMONG_SERVICES, "_R_.>", *(call for call, _ in _READING)]},
     "subscribe": {"allow": list(_AMONG_SERVICES)},

@@ -10,14 +10,18 @@ from typing import Final
 
 import nats.errors
 import nats.js.errors
+import structlog
 from nats.aio.client import Client
 
 from events.errors import NoRoom, SetupError, Unavailable
 from events.stream import DEPARTMENT_STREAM_BYTES, Stream
+from services.answering import OPEN_DOORS_ON
 from services.embedded.accounts import API_PREFIX, inbox_prefix
 from services.embedded.nats import reload
 from services.settings import Settings
 from services.tls import give_up, nats_options
+
+log = structlog.get_logger(__name__)
 
 _CONNECT_S: Final = 5.0
 _ROOM_MB: Final = 2 * DEPARTMENT_STREAM_BYTES >> 20
@@ -69,6 +73,19 @@ async def open_doors(settings: Settings, departments: Iterable[str]) -> None:
                     f"NATS heeft geen ruimte voor het postvak en de antwoorden van afdeling {name}: {_ROOM_MB} MB per "
                     "afdeling. Kies een grotere schijf (--data-dir), of geef NATS meer ruimte."
                 ) from error
+
+
+async def tell_intake(settings: Settings) -> None:
+    """Lets a running intake open the request doors of new departments before this returns.
+
+    Where none runs or answers, there is nothing to wait for: each looks for itself every second.
+    """
+    seed = settings.nats_seed
+    try:
+        async with signed_in(settings.nats_url, seed.get_secret_value() if seed else None, ca=settings.ca) as client:
+            await client.request(OPEN_DOORS_ON, b"", timeout=_CONNECT_S)
+    except (Unavailable, *_REFUSALS) as error:
+        log.info("intake was not told of new departments", reason=type(error).__name__)
 
 
 async def reload_until(directory: Path, url: str, seeds: dict[str, str], *, gone: str | None = None) -> None:

@@ -20,7 +20,7 @@ from services.embedded import credentials as store
 from services.embedded.accounts import BOOK, SERVICES, Keys, accounts, inbox_prefix, new_seed, public_key
 from services.embedded.credentials import Credentials, NatsEntry, new_token, visible_prefix
 from services.embedded.datadir import DataDir
-from services.embedded.doors import open_doors, reload_until
+from services.embedded.doors import open_doors, reload_until, tell_intake
 from services.embedded.nats import DEPARTMENT_NAME, Nats
 from services.intake.departments import OWN_GLOBS, Department
 from services.settings import Settings
@@ -104,6 +104,7 @@ async def add_departments(settings: Settings, wanted: Sequence[Wanted]) -> list[
                 ) from None
         if embedded:
             await _reconfigure(settings, engine, seeds)
+        await tell_intake(settings)
     finally:
         await engine.dispose()
     return [

@@ -23,9 +23,9 @@ from events.refill import refill
 from events.relay import Relay
 from events.rewrapping import UNWRAPPED, rewrap, wrapped_by
 from events.stream import Stream
-from services.intake.departments import Departments
+from services.intake.departments import OWN, Departments
 from services.intake.desk import Desk
-from services.intake.doors import Inboxes, Waiting, open_submit, send_outbox
+from services.intake.doors import Doors, Waiting, open_submit, send_outbox
 from services.intake.erasing import Eraser
 from services.intake.feeds import answer_feeds
 from services.intake.keeping import keep
@@ -100,10 +100,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
     @asynccontextmanager
     async def setup(context: Context) -> AsyncGenerator[None]:
         # The streams lie in an account of their own, and only this user of it works in a service.
-        book = await context.connect_as(
-            settings.relay_nats_seed, "RELATIEBOEK_RELAY_NATS_SEED", name="relay", inbox_prefix="_INBOX_relay",
-            pending_bytes=16 << 20,
-        )  # fmt: skip
+        book = await context.connect_as("relay", name="relay", pending_bytes=16 << 20)
         await answer_feeds(context.nats, book.connection)
         if settings.clock is not None and settings.up_pid is None:  # `up` has set it before any service started
             async with context.engine.begin() as conn:
@@ -119,8 +116,9 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
         )  # fmt: skip
         desks.append(desk)
         eraser = Eraser(settings, privacy, relay.offer)
-        await departments.refresh()
-        inboxes = Inboxes(context, book, desk, departments, waiting)
+        doors = Doors(context, book, desk, departments, waiting)
+        await doors.open_submits()
+        await doors.answer_opening()
 
         async def open_doors() -> None:
             await _until_ready(context, relay, _before_the_doors(context, relay, privacy, book.connection, eraser))
@@ -129,7 +127,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
             context.run(desk.check(), name="check")
             context.run(desk.commit(), name="commit")
             context.run(desk.relay(), name="relay")
-            context.run(inboxes.watch(), name="inboxes")
+            context.run(doors.watch(), name="doors")
             context.run(eraser.run(), name="erase")
             context.run(send_outbox(context.engine, book, relay, desk.released), name="outbox")
             days = {"parked_days": settings.parked_days, "rejected_days": settings.rejected_days}
@@ -142,7 +140,7 @@ def parts(settings: Settings) -> tuple[Setup, Register]:
             await ledger.close()
             await relay.close()
 
-    return setup, lambda broker, context: open_submit(broker, context, desks, waiting)
+    return setup, lambda broker, context: open_submit(broker, context, OWN, desks, waiting)
 
 
 def _before_the_doors(

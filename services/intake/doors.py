@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 import structlog
@@ -29,7 +29,7 @@ from events.relay import Relay
 from events.stream import Stream
 from events.tables import outbox
 from events.verdict import Verdict, problem
-from services.answering import busy
+from services.answering import MOST_BYTES, MOST_EVENTS, OPEN_DOORS_ON, busy
 from services.fair import Room
 from services.intake.departments import OWN, Departments
 from services.intake.desk import Desk
@@ -38,13 +38,12 @@ from services.wiring import Context
 
 log = structlog.get_logger(__name__)
 
-MOST_EVENTS: Final = 1_000
-MOST_BYTES: Final = 4 << 20
 _AT_ONCE: Final = 5_000
 # Of all messages that wait for their verdict. What was read of them takes some eight times as much memory.
 _BYTES_AT_ONCE: Final = 32 << 20
 _INBOX_AHEAD: Final = 2_000
 _RETRY_S: Final = 1.0
+_OUT: Final = (Unavailable, NatsError, JetStreamError, SQLAlchemyError, OSError, TimeoutError)
 
 
 async def as_it_came(message: Any) -> Any:
@@ -74,20 +73,25 @@ class Waiting:
         self._bytes.give_back(department, size)
 
 
-def open_submit(broker: NatsBroker, context: Context, desk: list[Desk], waiting: Waiting) -> None:
-    """The request door, for every department at once. `desk` is filled before the subscriber starts.
+def open_submit(broker: NatsBroker, context: Context, department: str, desk: list[Desk], waiting: Waiting) -> Any:
+    """The request door of one department: its subscriber. `desk` is filled before that starts.
 
     A core request knows no acknowledgement: the reply is one, hence MANUAL. The subscriber only takes the request; its
     answer waits for the batch beside it and goes out by itself, at a quarter of the cost of FastStream's own workers
     and replies. Who finds no room hears `busy`.
     """
+    subscriber = broker.subscriber(
+        f"submit.{department}", queue="intake", decoder=as_it_came, ack_policy=AckPolicy.MANUAL, no_reply=True
+    )
 
-    @broker.subscriber("submit.*", queue="intake", decoder=as_it_came, ack_policy=AckPolicy.MANUAL, no_reply=True)
     async def submit(message: Any) -> None:
-        if waiting.take(_department(message), len(message.data)):
+        if waiting.take(department, len(message.data)):
             context.owe(_reply(desk[0], message, waiting))
         else:
             await message.respond(busy(message.data))
+
+    subscriber(submit)
+    return subscriber
 
 
 def _department(message: Msg) -> str:
@@ -131,8 +135,13 @@ def _too_much(detail: str) -> bytes:
     return orjson.dumps([refusal.as_json()])
 
 
-class Inboxes:
-    """One JetStream subscriber per department, opened when the department appears, on a broker of account BOOK."""
+class Doors:
+    """Both NATS doors of each department, old and new, each on a connection of its own.
+
+    What one department sends faster than it is read, NATS answers by cutting that connection: on a common one, all
+    departments would be cut off, and the relay too. A revoked department's doors open too: what it sent before, and
+    nobody took, would stay in its inbox in the clear. The desk rejects it.
+    """
 
     def __init__(
         self, context: Context, book: NatsBroker, desk: Desk, departments: Departments, waiting: Waiting
@@ -140,27 +149,56 @@ class Inboxes:
         self._context, self._book, self._desk, self._departments = context, book, desk, departments
         self._stream = Stream(book.connection, replicas=context.settings.replicas)
         self._waiting = waiting
-        self._open: set[str] = set()
+        self._submits: set[str] = set()
+        self._inboxes: set[str] = set()
+        self._brokers: dict[str, NatsBroker] = {}
+        self._opening = asyncio.Lock()
+
+    async def answer_opening(self) -> None:
+        """Opens the request door of a new department at once when it is asked to, on OPEN_DOORS_ON."""
+
+        async def answer(message: Msg) -> None:
+            try:
+                await self.open_submits()
+            except _OUT as error:
+                log.warning("doors not open yet", exc_info=error)
+            if message.reply:
+                await message.respond(b"")
+
+        untyped: Any = self._context.nats  # its own types are incomplete
+        await untyped.subscribe(OPEN_DOORS_ON, cb=answer)
+
+    async def open_submits(self) -> None:
+        """Opens each request door that is not open."""
+        async with self._opening:
+            for name in await self._departments.refresh():
+                if name not in self._submits:
+                    broker = await self._broker("service", f"submit-{name}")
+                    await open_submit(broker, self._context, name, [self._desk], self._waiting).start()
+                    await broker.connection.flush()
+                    self._submits.add(name)
 
     async def watch(self) -> None:
-        """Opens the door of each department, old and new, for as long as the service lives.
-
-        A revoked one's too: what it sent before, and nobody took, would stay in its inbox in the clear. The desk
-        rejects it.
-        """
+        """Opens the doors of each department, for as long as the service lives."""
         while True:
             try:
-                for name in await self._departments.refresh():
-                    if name not in self._open:
-                        await self._stream.ensure_department(name)
-                        await self._subscribe(name)
-                        self._open.add(name)
-            except (Unavailable, NatsError, JetStreamError, SQLAlchemyError, OSError, TimeoutError) as error:
-                log.warning("inbox not open yet", exc_info=error)
+                await self.open_submits()
+                for name in self._submits - self._inboxes:
+                    await self._stream.ensure_department(name)
+                    await self._open_inbox(name)
+                    self._inboxes.add(name)
+            except _OUT as error:
+                log.warning("doors not open yet", exc_info=error)
             await asyncio.sleep(_RETRY_S)
 
-    async def _subscribe(self, department: str) -> None:
-        subscriber = self._book.subscriber(
+    async def _broker(self, user: Literal["service", "relay"], name: str) -> NatsBroker:
+        if name not in self._brokers:
+            self._brokers[name] = await self._context.connect_as(user, name=name)
+        return self._brokers[name]
+
+    async def _open_inbox(self, department: str) -> None:
+        broker = await self._broker("relay", f"inbox-{department}")
+        subscriber = broker.subscriber(
             f"inbox.{department}.>", queue="intake", decoder=as_it_came,
             stream=JStream(f"INBOX_{department}", declare=False), ack_policy=AckPolicy.MANUAL,
             config=ConsumerConfig(ack_wait=60, max_ack_pending=_INBOX_AHEAD),

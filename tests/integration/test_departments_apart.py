@@ -7,10 +7,11 @@ the running intake.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import AsyncGenerator
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import nats.errors
 import orjson
@@ -21,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.embedded.accounts import inbox_prefix
 from services.embedded.doors import signed_in
+from services.embedded.nats import Nats
 from services.embedded.registration import revoke_department
 from services.settings import Settings
 from tests.conftest import AddDepartment
@@ -123,7 +125,7 @@ async def test_a_flood_of_one_department_starves_no_other(two: tuple[Department,
     """In batches, which no busy machine stretches: between two single events of one department lie a few batches of
     the other's, however much the other has waiting; and the one that waits its turn never hears `busy`.
 
-    The first event came in behind the whole flood, on a desk that was empty until then, so it says nothing.
+    So does the first event, which is sent behind the whole flood: it comes by a connection of its own.
     """
     crm, zorg = two
     await crm.send(crm.event("relation.registered", registered()))
@@ -142,11 +144,54 @@ async def test_a_flood_of_one_department_starves_no_other(two: tuple[Department,
     assert told["busy"] > 0, "this was no flood"
     assert told["busy"] + told["accepted"] == 12_000 + 3_500
     assert told["accepted"] >= 5_000
-    gaps = [b - a for a, b in pairwise(positions)]
+    gaps = [b - a for a, b in pairwise([1, *positions])]
     assert len(gaps) >= 2, positions
     # The test shares its loop with the desk: while it reads the verdicts of the flood, some batches more go by. Without
     # turns each would wait for all that the flood has in the queue, 10,000.
     assert max(gaps) <= 8_000, positions
+
+
+FLOOD: Final = """
+import asyncio, sys, nats
+
+async def main(url, seed, prefix):
+    body = b"[" + b"1," * 3_900_000 + b"1]"
+    async def lane():
+        client = await nats.connect(url, nkeys_seed_str=seed, inbox_prefix=prefix, pending_size=64 << 20)
+        while True:
+            await client.publish("submit.crm", body, reply=client.new_inbox())
+            await client.flush(60)
+    await asyncio.gather(*(lane() for _ in range(12)))
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_who_sends_faster_than_anybody_reads_is_cut_off_alone(
+    settings: Settings, department: AddDepartment, nats_server: Nats
+) -> None:
+    """Messages as large as NATS takes them, until the server cuts the connection on which intake reads them."""
+    crm_, zorg_ = await department("crm"), await department("zorg")
+    async with running_intake(settings), connection(settings, zorg_.nats) as client:
+        zorg = Department("zorg", client, f"urn:nld:oin:{settings.institution}:systeem:zorg")
+        flooder = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", FLOOD, settings.nats_url, crm_.nats["nkey_seed"], crm_.nats["inbox_prefix"]
+        )
+        lines: list[str] = []
+        cut, told = "", 0
+        try:
+            async with asyncio.timeout(60):
+                while not cut or told < 20:
+                    verdict = await zorg.send(zorg.event("contact.held", held(f"c-{told}")))
+                    assert verdict["verdict"] == "parked", verdict  # of a relation that is not registered yet
+                    told += 1
+                    lines = (await asyncio.to_thread(nats_server.log.read_text)).splitlines()
+                    cut = next((line for line in lines if "Slow Consumer" in line), "")
+        finally:
+            flooder.kill()
+            await flooder.wait()
+    assert "submit-crm" in cut
+    assert all("submit-crm" in line for line in lines if "Slow Consumer" in line)
 
 
 async def one(department: Department, event: dict[str, Any]) -> list[dict[str, Any]]:

@@ -23,10 +23,10 @@ from services.connections import connect
 from services.containers import configuration
 from services.embedded import credentials as store
 from services.embedded.accounts import inbox_prefix, new_seed, public_key
-from services.embedded.doors import open_doors, signed_in
+from services.embedded.doors import signed_in
 from services.embedded.engine import Engine, free_port
 from services.embedded.nats import Nats, binary
-from services.embedded.registration import book_keys
+from services.embedded.registration import add_department, book_keys
 from services.listen import listening
 from services.settings import Settings, as_environment, load
 from services.tls import client_context
@@ -93,7 +93,7 @@ def _seed(secret: SecretStr | None) -> str:
 async def test_the_whole_book_over_tls(encrypted: tuple[Settings, str], authority: Authority) -> None:
     settings, seed = encrypted
     settings = settings.model_copy(update={"tls_cert": authority.cert, "tls_key": authority.key})
-    await open_doors(settings, ["zorg"])
+    await add_department(settings, "zorg", [f"urn:nld:oin:{settings.institution}:systeem:zorg"], ["*"])
     url = f"https://127.0.0.1:{settings.port}"
     async with running(settings, ["intake", "api"]) as book:
         # The command line finds the page by the settings, and checks its certificate.
@@ -103,7 +103,7 @@ async def test_the_whole_book_over_tls(encrypted: tuple[Settings, str], authorit
         assert str(book.client.base_url) == url
         async with signed_in(settings.nats_url, seed, prefix=inbox_prefix("zorg"), ca=authority.ca) as client:
             said = json.loads((await client.request("submit.zorg", b"{}", timeout=10)).data)
-            assert said["verdict"] == "rejected"  # not a department of this ledger; but intake answered
+            assert said["verdict"] == "rejected"  # no event; but intake answered
         signed = await book.client.post(
             "/", data={"token": (await book.viewers())["all"]}, headers={"Origin": url}, follow_redirects=False
         )

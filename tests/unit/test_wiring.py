@@ -102,6 +102,10 @@ class TestAnswers:
             (b"[]", []),
             (b"no json \xff", None),
             (b'"text"', None),
+            (orjson.dumps([{"id": "a"}] * 1_000), ["a"] * 1_000),
+            # What no door takes hears it once, not a million times.
+            (orjson.dumps([{"id": "a"}] * 1_001), None),
+            (b'{"id":"a","data":"' + b" " * (4 << 20) + b'"}', None),
         ],
     )
     def test_an_array_gets_one_busy_each(self, body: bytes, ids: list[str | None] | None) -> None:
