@@ -28,9 +28,11 @@ from projections.rows import Row
 from projections.rule_names import alert_name
 from projections.schedule_line import Line
 from projections.store import live
+from projections.team_timeline import is_anonymous
+from projections.timeline_queries import readable
 from projections.timeline_titles import RESTRICTED, title
 from projections.title_words import Language, on, word
-from projections.viewer import Viewer, hidden_bits, restriction
+from projections.viewer import Viewer
 from projections.working_calendar import WorkingCalendar
 
 _CALENDAR: Final = WorkingCalendar()
@@ -121,37 +123,29 @@ def _computation(
 async def _evidence(conn: AsyncConnection, positions: Sequence[int], viewer: Viewer) -> list[dict[str, Any]]:
     query = select(entry.c.payload, entry.c.version).where(entry.c.position.in_(positions)).order_by(entry.c.position)
     events = [decode(r.payload, r.version) for r in await conn.execute(query)]
-    # What is told later of a contact inherits the narrowest.
-    bits: dict[Any, int] = {}
-    for event in events:
-        bits[_of(event)] = bits.get(_of(event), 0) | restriction(event)
-    return [_shown(event, hidden=bool(bits[_of(event)] & hidden_bits(viewer, _named(event)))) for event in events]
-
-
-def _named(event: Recorded) -> set[str]:
-    """The contact's own employees, as far as this event says."""
-    ours: list[dict[str, Any]] = event.data.get("ours") or []
-    return {one["employee"] for one in ours if one.get("employee") is not None}
-
-
-def _of(event: Recorded) -> Any:
-    return event.data["contact"] if event.family == "contact" and "contact" in event.data else event.position
+    closed = set[int]() if viewer.everything else {e.position for e in events if e.family == "contact"}
+    if closed:
+        # What the timeline does not have yet shows by its date only: how restricted that is nobody can say.
+        closed -= await readable(conn, viewer, closed)
+    return [_shown(event, hidden=event.position in closed) for event in events]
 
 
 def _shown(event: Recorded, *, hidden: bool) -> dict[str, Any]:
-    titles: dict[Language, str] = (
-        dict(RESTRICTED)
-        if hidden
-        else {"nl": title(event.kind, event.data, "nl"), "en": title(event.kind, event.data, "en")}
-    )
+    """One event of the evidence; of a restricted contact its date, as in timelines. Other facts of an alert that shows
+    are open to whoever it shows to."""
+    data = {**event.data, "score": "–"} if is_anonymous(event) else event.data
+    titles: Mapping[Language, str] = RESTRICTED
+    if not hidden:
+        titles = {"nl": title(event.kind, data, "nl"), "en": title(event.kind, data, "en")}
+    occurred_at = event.occurred_at.astimezone(AMSTERDAM)
     return {
         "position": event.position,
         "type": event.type,
         "title": titles["nl"],
         "title_en": titles["en"],
-        "department": event.department,
-        "occurred_at": event.occurred_at.astimezone(AMSTERDAM).isoformat(),
-        "recorded_at": iso(event.recorded_at),
+        "department": None if hidden else event.department,
+        "occurred_at": occurred_at.date().isoformat() if hidden else occurred_at.isoformat(),
+        "recorded_at": None if hidden else iso(event.recorded_at),
     }
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from events.recorded import Recorded, local_date
 from projections.registers import day, later, put_newest
 from projections.rows import Row, Rows
-from projections.viewer import restriction
+from projections.viewer import narrowest, restriction
 
 _PLAN_FACTS: Final = frozenset({"plan.drafted", "plan.approved", "plan.superseded"})
+_TOLD: Final = "told"  # the least restricted of its answers and actions
 _ACTION_FACTS: Final = {"plan.action_agreed": "agreed", "plan.action_deferred": "deferred"}
 
 
@@ -18,11 +20,15 @@ def fold_plan(rows: Rows, event: Recorded, relation: Row) -> None:
     known = rows.get("plan", event.relation, plan)
     row: Row = dict(known) if known is not None else {
         "relation": event.relation, "plan": plan, "started_on": on, "template": None, "horizon_on": None,
-        "drafted_on": None, "approved_on": None, "superseded_on": None, "superseded_by": None, "facts": {},
+        "drafted_on": None, "approved_on": None, "superseded_on": None, "superseded_by": None, "hidden": 0, "facts": {},
     }  # fmt: skip
     row["started_on"] = min(row["started_on"], on)
     facts = dict(row["facts"])
-    if event.kind in _PLAN_FACTS and later(facts, event.kind, event.stamp):
+    hidden: dict[str, int] = dict(facts.get("hidden", {}))
+    if event.kind not in _PLAN_FACTS:
+        hidden[_TOLD] = min(hidden.get(_TOLD, restriction(event)), restriction(event))
+    elif later(facts, event.kind, event.stamp):
+        hidden[event.kind] = restriction(event)
         match event.kind:
             case "plan.drafted":
                 row.update(template=data["template"], horizon_on=day(data["horizon_on"]), drafted_on=on)
@@ -33,9 +39,18 @@ def fold_plan(rows: Rows, event: Recorded, relation: Row) -> None:
     # Approved anew: what took its place before that does so no longer.
     if facts.get("plan.approved", []) > facts.get("plan.superseded", []):
         row.update(superseded_on=None, superseded_by=None)
-    rows.put("plan", {**row, "facts": facts})
+    facts["hidden"] = hidden
+    rows.put("plan", {**row, "hidden": _restrictions_of(row, hidden), "facts": facts})
     if event.kind == "plan.question_answered":
         _answer(rows, event)
+
+
+def _restrictions_of(plan: Row, hidden: Mapping[str, int]) -> int:
+    """Of what says that there is a plan, until when and in force: while it has only answers and actions, of those."""
+    standing = [kind for kind in hidden if kind in _PLAN_FACTS]
+    if plan["superseded_on"] is None:
+        standing = [kind for kind in standing if kind != "plan.superseded"]
+    return narrowest(hidden[kind] for kind in standing or [_TOLD])
 
 
 def _answer(rows: Rows, event: Recorded) -> None:

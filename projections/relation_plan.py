@@ -66,6 +66,7 @@ def plan_document(
                 "superseded_by": p["superseded_by"],
             }
             for p in sorted(rows.group("plan", root), key=lambda p: (p["started_on"], p["plan"]))
+            if shown(p, hidden)
         ],
     }  # fmt: skip
 

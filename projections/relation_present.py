@@ -69,12 +69,12 @@ def present(
         **head_of(row),
         "absorbed": absorbed,
         "parent": row["parent"],
-        "tier_arguments": row["tier_arguments"],
-        "tier_review_on": _iso(row["tier_review_on"]),
+        "tier_arguments": [] if row["tier_hidden"] & hidden else row["tier_arguments"],
+        "tier_review_on": None if row["tier_hidden"] & hidden else _iso(row["tier_review_on"]),
         "tier_on": _iso(row["tier_on"]),
         "owner": row["owner"],
         "ended_on": _iso(row["ended_on"]),
-        "end_reason": row["end_reason"],
+        "end_reason": None if row["ended_hidden"] & hidden else row["end_reason"],
         **contact_figures(counted, today),
         "schedule": schedule,
         "next_due_on": min(due, default=None),
@@ -154,7 +154,7 @@ def alert_of(row: Row) -> dict[str, Any]:
 def plan_of(rows: Rows, relation: str, today: date, *, plan: str | None = None, hidden: int) -> dict[str, Any]:
     """The plan begun last that nothing replaced, or the one that is asked for (of merged relations' begun on one day
     the survivor's). `answered` counts the ten questions; `age_days` since approval, else since its start."""
-    mine = [p for p in rows.group("plan", relation) if plan is None or p["plan"] == plan]
+    mine = [p for p in rows.group("plan", relation) if (plan is None or p["plan"] == plan) and shown(p, hidden)]
     plans = sorted(
         mine, key=lambda p: (p["superseded_on"] is None, p["started_on"], p["relation"] == relation, p["plan"])
     )

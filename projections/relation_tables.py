@@ -69,6 +69,8 @@ relation = Table(
     Column("tier_on", Date, comment="since when it has this tier"),
     Column("ended_on", Date),
     Column("end_reason", Text),
+    Column("tier_hidden", BigInteger, nullable=False, comment="restriction bits of what the tier rests on"),
+    Column("ended_hidden", BigInteger, nullable=False, comment="restriction bits of `end_reason`"),
     Column("owner", Text, comment="reference of an employee"),
     Column("identifiers", JSONB, nullable=False, comment="[{scheme, value, department for local ones}]"),
     Column("contacts_total", Integer, nullable=False),
@@ -163,6 +165,7 @@ plan = Table(
     Column("approved_on", Date),
     Column("superseded_on", Date),
     Column("superseded_by", Text),
+    Column("hidden", BigInteger, nullable=False, comment="restriction bits of what drafted, approved, superseded it"),
     Column("facts", JSONB, nullable=False, info=FOLD),
 )
 

@@ -46,6 +46,7 @@ def _blank(relation: str) -> Row:
     return {
         "relation": relation, "version": 0, "name": None, "name_key": None, "kind": None, "region": None,
         "parent": None, "tier": None, "tier_arguments": [], "tier_review_on": None, "tier_on": None,
+        "tier_hidden": 0, "ended_hidden": 0,
         "owner": None, "identifiers": [], "ended_on": None, "end_reason": None,
         "contacts_total": 0, "minutes_total": 0, "stamps": {},
     }  # fmt: skip
@@ -83,7 +84,8 @@ def _tier(rows: Rows, event: Recorded, relation: Row) -> None:
     arguments: list[Any] = data.get("arguments") or []
     review_on = day(data.get("review_on"))
     register(
-        relation, "tier", event.stamp, tier=data["tier"], tier_arguments=arguments, tier_review_on=review_on
+        relation, "tier", event.stamp, tier=data["tier"], tier_arguments=arguments, tier_review_on=review_on,
+        tier_hidden=restriction(event),
     )  # fmt: skip
     told: list[list[Any]] = [one for one in relation["stamps"].get("tiers", ()) if one[0] != event.stamp]
     tiers = sorted([*told, [event.stamp, data["tier"]]])
@@ -99,7 +101,8 @@ def _owner(rows: Rows, event: Recorded, relation: Row) -> None:
 
 def _ended(rows: Rows, event: Recorded, relation: Row) -> None:
     on = local_date(event.occurred_at)
-    register(relation, "ended", event.stamp, ended_on=on, end_reason=event.data.get("reason"))
+    reason = event.data.get("reason")
+    register(relation, "ended", event.stamp, ended_on=on, end_reason=reason, ended_hidden=restriction(event))
 
 
 _DETAILS: Final = ("name", "function", "layer", "decision_role")
@@ -308,7 +311,7 @@ def announce(rows: Rows, event: Recorded) -> Iterable[LiveMessage]:
 
 
 PROJECTION: Final = Projection(
-    name="relation_view", version=13, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
+    name="relation_view", version=14, metadata=metadata, needs=needs, evolve=evolve, announce=announce,
     kept=frozenset({"alias", SPENT, RESTRICTED}), evolve_withdrawn=evolve_withdrawn, triggers=triggers,
     later=SUMS_LATER,
 )  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.errors import NotFound
@@ -62,8 +62,9 @@ async def team_page(
     build = await live(conn, PROJECTION)
     await _see_team(conn, build, team, viewer)
     filters = Filters(department, family, layer, topic, from_, to)
-    asked = Asked(build, viewer, filters, await _before(conn, build, cursor))
-    return _page(await newest_of(conn, asked, shared_by(build, [team]), limit + 1), viewer, limit, language)
+    shared = shared_by(build, [team])
+    asked = Asked(build, viewer, filters, await _before(conn, Asked(build, viewer), shared, cursor))
+    return _page(await newest_of(conn, asked, shared, limit + 1), viewer, limit, language)
 
 
 async def relation_page(
@@ -86,8 +87,9 @@ async def relation_page(
     build = await live(conn, PROJECTION)
     await _see_relation(conn, build, relation, viewer)
     filters = Filters(department, family, layer, topic, from_, to)
-    asked = Asked(build, viewer, filters, await _before(conn, build, cursor))
-    return _page(await take(conn, asked, members_of(build, relation), limit + 1, limit + 1), viewer, limit, language)
+    members = members_of(build, relation)
+    asked = Asked(build, viewer, filters, await _before(conn, Asked(build, viewer), members, cursor))
+    return _page(await take(conn, asked, members, limit + 1, limit + 1), viewer, limit, language)
 
 
 async def after_position(
@@ -134,13 +136,32 @@ async def _see_relation(conn: AsyncConnection, build: Live, relation: str, viewe
         raise NotFound(f"relation {relation}")
 
 
-async def _before(conn: AsyncConnection, build: Live, cursor: str | None) -> tuple[datetime, int] | None:
-    """Where the page before ended. The cursor holds the position only, since an occurred time may be confidential."""
+async def readable(conn: AsyncConnection, viewer: Viewer, positions: Collection[int]) -> frozenset[int]:
+    """Those of these positions whose entries the viewer may read: what is told later of a contact is as restricted as
+    all that is told of it. Whether the relation is in sight is not asked."""
+    build = await live(conn, PROJECTION)
+    entry = build.tables["entry"]
+    wanted = with_context(Asked(build, viewer), entry).where(entry.c.position.in_(positions))
+    rows = (await conn.execute(wanted)).all()
+    return frozenset(row.position for row in rows if not row.effective & hidden_bits(viewer, row.employees or ()))
+
+
+async def _before(
+    conn: AsyncConnection, asked: Asked, among: Select[tuple[str]], cursor: str | None
+) -> tuple[datetime, int] | None:
+    """Where the page before ended. The cursor holds the position only, since an occurred time may be confidential; for
+    the same reason it must be that of an entry of these relations that the viewer sees."""
     if cursor is None:
         return None
     (position,) = decode_cursor(_SCOPE, cursor, (int,))
-    entry = build.tables["entry"]
-    occurred_at = await conn.scalar(select(entry.c.occurred_at).where(entry.c.position == position))
+    entry = asked.build.tables["entry"]
+    shared = among.subquery("shared")
+    query = (
+        select(entry.c.occurred_at)
+        .select_from(entry.join(shared, shared.c.relation == entry.c.relation))
+        .where(entry.c.position == position, *matching(asked, entry))
+    )
+    occurred_at = await conn.scalar(query)
     if occurred_at is None:
         bad_cursor()
     return occurred_at, position

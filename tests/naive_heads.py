@@ -79,6 +79,7 @@ def relations(events: Iterable[Recorded]) -> Table:
             **_details(own, "name", "kind", "region", "parent"), "tier": None if tier is None else tier.data["tier"],
             "version": sum(e.relation == relation for e in events),
             "tier_arguments": [] if tier is None else tier.data["arguments"],
+            "tier_hidden": 0 if tier is None else bits(tier), "ended_hidden": 0 if ended is None else bits(ended),
             "tier_review_on": None if tier is None else on(tier.data.get("review_on")),
             "tier_on": tier_since(own),
             "ended_on": None if ended is None else day(ended),

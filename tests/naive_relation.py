@@ -33,6 +33,7 @@ def plans(events: Iterable[Recorded]) -> Table:
         drafted, approved = last(mine, "plan.drafted"), last(mine, "plan.approved")
         turn = last(mine, "plan.approved", "plan.superseded")
         gone = turn if turn is not None and turn.kind == "plan.superseded" else None
+        standing = [e for e in (drafted, approved, gone) if e is not None]
         found[key] = {
             "started_on": min(day(e) for e in mine),
             "template": None if drafted is None else drafted.data["template"],
@@ -41,6 +42,7 @@ def plans(events: Iterable[Recorded]) -> Table:
             "approved_on": None if approved is None else day(approved),
             "superseded_on": None if gone is None else day(gone),
             "superseded_by": None if gone is None else gone.data["by"],
+            "hidden": bits(*standing) if standing else min(bits(e) for e in mine),
         }
     return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -9,12 +11,14 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from events.errors import Invalid
 from events.recorded import ORGANISATION, Recorded
 from projections import contact_alerts, relation_view, team_timeline
 from projections.alert_explain import explain
 from projections.alert_queries import list_alerts, overdue_lines, show_alert
 from projections.history import history_of, relation_as_of
 from projections.layer_contacts import layer_contacts
+from projections.page import encode_cursor
 from projections.relation_queries import list_relations, matrix, show
 from projections.rows import fold
 from projections.timeline_queries import after_position, relation_page, team_page
@@ -302,6 +306,84 @@ async def test_a_restricted_alert_of_an_open_line_leaves_no_trace_in_its_state(e
             whole = await show(conn, HAAG, NOW, viewer)
             assert whole is not None
             assert [one["state"] for one in whole["schedule"]] == [state]
+
+
+async def test_why_an_alert_exists_tells_of_a_restricted_contact_its_date_only(engine: AsyncEngine, book: Book) -> None:
+    """Also when only what is told later of that contact is among the evidence, openly. An anonymous score shows
+    nowhere singly."""
+    held = book.held("c-1", "2026-02-03T10:00:00+01:00", visibility="department")
+    changes = {"contact": "c-1", "changes": {"duration_min": 30}, "reason": "x"}
+    corrected = book.tell("contact.corrected", {**changes, "occurred_at": "2026-02-04T11:00:00+01:00"})
+    scored = {"response": "r-1", "instrument": "nps", "score": 3, "anonymous": True, "occurred_on": "2026-02-03"}
+    low = book.tell("satisfaction.scored", scored)
+    raised(book, "contact", held, corrected, low)
+    await record(engine, book.events, PROJECTIONS)
+    async with engine.connect() as conn:
+        closed = await explain(conn, alert_of("contact"), NOW, ANNA)
+        seen = await explain(conn, alert_of("contact"), NOW, EVERYTHING)
+    assert closed is not None
+    assert seen is not None
+    for one, on in zip(closed["evidence"][:2], ("2026-02-03", "2026-02-04"), strict=True):
+        assert (one["title"], one["department"], one["recorded_at"]) == ("vertrouwelijk contact", None, None)
+        assert one["occurred_at"] == on
+    titles = [one["title"] for one in seen["evidence"]]
+    assert titles[0] == "Gesprek, afspraak, 60 minuten"
+    assert titles[1] != "vertrouwelijk contact"
+    assert titles[2] == closed["evidence"][2]["title"]
+    assert "3" not in closed["evidence"][2]["title"]
+
+
+async def test_a_cursor_that_somebody_made_up_tells_nobody_when_something_was(engine: AsyncEngine, book: Book) -> None:
+    """It holds a position. Between which of their own entries that lies would tell its time."""
+    theirs = book.register(DELFT, "Gemeente Delft")
+    secret = [e for e in book.events if e.kind == "commitment.made" and e.visibility == "named"]
+    await record(engine, book.events, PROJECTIONS)
+    async with engine.connect() as conn:
+        first = await relation_page(conn, HAAG, WMO, limit=1)
+        assert first.next is not None
+        (scope, position) = json.loads(base64.urlsafe_b64decode(first.next + "=="))
+        assert position == first.items[0]["position"]
+        for made_up in (theirs, *secret):
+            cursor = encode_cursor(scope, (made_up.position,))
+            with pytest.raises(Invalid):
+                await relation_page(conn, HAAG, WMO, cursor=cursor)
+            with pytest.raises(Invalid):
+                await team_page(conn, "wmo", WMO, cursor=cursor)
+        (one,) = secret
+        assert (await relation_page(conn, HAAG, EVERYTHING, cursor=encode_cursor(scope, (one.position,)))).items
+        second = await team_page(conn, "wmo", WMO, cursor=first.next)
+        assert len(second.items) == len((await team_page(conn, "wmo", WMO, limit=200)).items) - 1
+
+
+@pytest.mark.parametrize(
+    ("told", "opened"),
+    [
+        (["organisation", "organisation"], True), (["department", "organisation"], False),
+        (["organisation", "department"], False), (["department", "organisation", "organisation"], True),
+    ],
+    ids=["open", "drafted for some", "approved for some", "drafted again openly"],
+)  # fmt: skip
+async def test_a_plan_and_the_arguments_of_a_tier_show_to_who_may_see_what_says_so(
+    engine: AsyncEngine, told: Sequence[str], opened: bool
+) -> None:
+    book = of_the_team()
+    kinds = ("plan.drafted", "plan.approved", "plan.drafted")
+    for n, (kind, visibility) in enumerate(zip(kinds, told, strict=False), 7):
+        plan = {"plan": "2026", "template": "ten", "horizon_on": "2026-12-31", "occurred_on": f"2026-01-{n:02}"}
+        book.tell(kind, plan, department="zorg", visibility=visibility)
+    arguments = [{"criterion": "revenue_share", "evidence": "18 %"}]
+    tier = {"tier": "A", "arguments": arguments, "occurred_on": "2026-01-07"}
+    book.tell("relation.tier_assigned", tier, department="zorg", visibility=told[0])
+    await record(engine, book.events, (relation_view.PROJECTION,))
+    async with engine.connect() as conn:
+        for viewer, may in ((EVERYTHING, True), (ZORG, True), (WMO, opened), (BOARD, opened)):
+            seen = [await show(conn, HAAG, NOW, viewer), await relation_as_of(conn, HAAG, viewer=viewer)]
+            for whole in seen:
+                assert whole is not None
+                assert whole["plan"]["plan"] == ("2026" if may else None)
+                assert whole["tier"] == "A"
+                closed = told[0] == "department" and viewer in (WMO, BOARD)
+                assert whole["tier_arguments"] == ([] if closed else arguments)
 
 
 @pytest.mark.parametrize("visibility", ["organisation", "department"])

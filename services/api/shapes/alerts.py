@@ -77,8 +77,8 @@ class EvidenceEvent(Shape):
     title: str = Field(description="Dutch")
     title_en: str
     department: str | None
-    occurred_at: datetime
-    recorded_at: datetime
+    occurred_at: str = Field(description="date-time with offset; of a restricted contact the date only")
+    recorded_at: datetime | None
 
 
 class Source(Shape):
