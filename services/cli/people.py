@@ -150,7 +150,9 @@ def add_hold(
     privacy = privacy_of(settings)
 
     async def place(conn: AsyncConnection) -> int:
-        found = await persons.find(conn, privacy, who)
+        found = await find_anywhere(conn, privacy, who)
+        if found.key is None and found.erased_by is None:
+            found = await admit(conn, privacy, found)  # a hold needs their key
         number = await persons.place_hold(conn, found, reason)
         objects = [f"hold:{number}"]
         await logged_reading(settings, "person hold add", action="C", persons=[found.ref], objects=objects)

@@ -159,7 +159,11 @@ class Eraser:
         row = await conn.fetchrow("SELECT lookup FROM ledger.person_key WHERE ref = $1", ref)
         if row is None or row["lookup"] is None:
             return
-        lookups = {bytes(row["lookup"])}
+        while not await self._scrub_kept(conn, {bytes(row["lookup"])}):
+            pass
+
+    async def _scrub_kept(self, conn: Connection, lookups: set[bytes]) -> bool:
+        """False when a parked event that names them went elsewhere meanwhile: it may be a rejected one by now."""
         parked = await self._naming(conn, _PARKED, lookups)
         rejected = await self._naming(conn, _REJECTED, lookups)
         async with conn.transaction():
@@ -169,6 +173,7 @@ class Eraser:
             await conn.executemany("INSERT INTO ledger.outbox (department, verdict) VALUES ($1, $2)", rows)
             await conn.execute("UPDATE ledger.head SET parked = parked - $1", len(gone))
             await conn.execute(_EMPTY, rejected)
+        return len(gone) == len(parked)
 
     async def _naming(self, conn: Connection, query: str, lookups: set[bytes]) -> list[int]:
         """Which kept events name one of these people. Their ids are gone: each word of an event is looked up."""

@@ -21,7 +21,8 @@ from events.privacy import ERASED
 from events.reconcile import reconcile
 from services.embedded.doors import signed_in
 from services.erasures import read_erasures
-from services.intake.erasing import erased_event
+from services.intake.erasing import Eraser, erased_event
+from services.intake.keeping import expire
 from services.keys import privacy_of
 from services.settings import Settings
 from tests.conftest import AddDepartment
@@ -335,3 +336,28 @@ async def test_a_colleague_who_is_erased_is_no_actor_any_more(
         other = await crm.send(crm.event("contact.held", held("c-5", **theirs), actor="e-2"))
     assert [v["verdict"] for v in (before, after, other)] == ["accepted", "rejected", "accepted"]
     assert [e["pointer"] for e in after["problem"]["errors"]] == ["/actor"]
+
+
+async def test_what_waited_and_expires_while_somebody_is_erased_goes_too(
+    settings: Settings, crm: Department, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naming = Eraser._naming  # pyright: ignore[reportPrivateUsage]
+    looks: list[int] = []
+
+    async def then_it_expires(self: Eraser, conn: Any, query: str, lookups: set[bytes]) -> list[int]:
+        found = await naming(self, conn, query, lookups)
+        looks.append(len(found))
+        if len(looks) == 2:  # parked and rejected were both looked at
+            async with engine.begin() as other:
+                assert await expire(other, parked_days=-1, rejected_days=30) == 1
+        return found
+
+    monkeypatch.setattr(Eraser, "_naming", then_it_expires)
+    async with running_intake(settings):
+        await story(crm)
+        assert (await crm.send(crm.event("contact.held", held("c-7"), "gemeentecode:9999")))["verdict"] == "parked"
+        await erase(settings, await ref_of(settings, engine))
+        await erased(engine)
+    assert looks == [1, 0, 0, 1]
+    assert await scalar(engine, "SELECT count(*) FROM ledger.rejected WHERE code = 'expired' AND sealed IS NULL") == 1
+    assert await scalar(engine, "SELECT count(*) FROM ledger.parked") == 0

@@ -226,6 +226,9 @@ async def test_who_is_named_only_by_what_waits_is_told_and_erased(
         await story(crm)
         assert (await crm.send(waiting))["verdict"] == "parked"
         assert (await crm.send(wrong))["verdict"] == "rejected"
+        await command(settings, "person", "hold", "add", "person:p-wacht", "--reason", "Zaak 13")
+        await command(settings, "person", "erase", "person:p-wacht", "--yes", code=2)
+        await command(settings, "person", "hold", "release", "1")
         for who, state in (("person:p-wacht", "parked"), ("employee:e-fout", "rejected")):
             told = json.loads((await command(settings, "person", "export", who, "--json"))[0])
             assert (told["person"]["id"], told["events"], told["read_models"]) == (who.partition(":")[2], [], {})
