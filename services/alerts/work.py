@@ -8,9 +8,9 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from projections.alert_queries import lines_to_check
 from projections.alert_rule import decide
 from projections.due import LEAD_WORKING_DAYS
+from projections.lines_to_check import lines_to_check
 from projections.store import Live
 from projections.working_calendar import WorkingCalendar
 from services.ticking.ticker import Portion, Work

@@ -21,7 +21,7 @@ from events.clock import book_now
 from events.errors import Invalid, NotFound, Unavailable
 from events.postgres import OUTAGES
 from projections import team_timeline
-from projections.alert_queries import overdue_lines
+from projections.overdue_queries import overdue_lines
 from projections.page import Page
 from projections.store import live
 from projections.timeline_queries import team_page

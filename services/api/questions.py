@@ -14,8 +14,8 @@ from events.fields import Activity
 from events.identity import is_uuid
 from projections import contact_alerts, relation_view
 from projections.alert_explain import explain
-from projections.alert_queries import overdue_lines
 from projections.layer_contacts import LayerState, layer_contacts
+from projections.overdue_queries import overdue_lines
 from projections.page import MAX_LIMIT
 from projections.relation_queries import attention
 from services.api.answering import json_response, list_response

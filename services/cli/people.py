@@ -82,11 +82,13 @@ def erase(
     if not yes and found.erased_by is None:
         # What the question tells is a look of its own: the answer may be no.
         log_reading(settings, "person erase", persons=[found.ref], items=count)
-        typer.confirm(
+        answer = typer.prompt(
             f"{count} gebeurtenissen noemen deze persoon. Hun teksten en de gegevens van de persoon zijn daarna "
-            "voorgoed weg, voor iedereen. Doorgaan?",
-            abort=True, err=True,
+            "voorgoed weg, voor iedereen. Doorgaan? Typ ja of nee",
+            default="nee", err=True,
         )  # fmt: skip
+        if answer.strip().lower() not in {"j", "ja"}:
+            raise typer.Abort
 
     log_reading(settings, "person erase", action="D", persons=[found.ref], items=count)
 

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from events import ledger
 from events.errors import Invalid
 from projections.alert_explain import explain
-from projections.alert_queries import list_alerts, overdue_lines, show_alert
+from projections.alert_queries import list_alerts, show_alert
+from projections.overdue_queries import overdue_lines
 from projections.viewer import EVERYTHING, Viewer, of_team
 from services.ticking.lease import Lease
 from tests.alert_office import DELFT, HAAG, Json, Office

@@ -15,9 +15,10 @@ from events.errors import Invalid
 from events.recorded import ORGANISATION, Recorded
 from projections import contact_alerts, relation_view, team_timeline
 from projections.alert_explain import explain
-from projections.alert_queries import list_alerts, overdue_lines, show_alert
+from projections.alert_queries import list_alerts, show_alert
 from projections.history import history_of, relation_as_of
 from projections.layer_contacts import layer_contacts
+from projections.overdue_queries import overdue_lines
 from projections.page import encode_cursor
 from projections.relation_queries import list_relations, matrix, show
 from projections.rows import fold
