@@ -23,6 +23,11 @@ from projections.working_calendar import WorkingCalendar
 INSTITUTION: Final = "institution"
 _LONG_AGO: Final = date.min
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# What a policy says of a line.
+_TERMS: Final = (
+    "our_layer", "their_layer", "pair", "cadence", "channels", "starts_on", "grace_working_days", "ended_on",
+    "positions", "policy_version",
+)  # fmt: skip
 
 Tiers = Sequence[Sequence[Any]]
 
@@ -198,6 +203,7 @@ class _Settling:
         """
         asked: dict[str, Run] = {run.line: run for run in self._runs}
         since = _tier_since(self._tiers)
+        had = {tier for _, tier, *_ in (*self._row["tiers"], *self._tiers)}
         kept = {row["line"]: row for row in self._rows.group("line", self._relation) if row["line"].startswith(POLICY)}
         for line in sorted({*asked, *kept}):
             run, known = asked.get(line), kept.get(line)
@@ -205,8 +211,7 @@ class _Settling:
                 if known is not None and not known["alerts"]:
                     self._rows.delete("line", self._relation, line)
                 elif known is not None:
-                    # Without terms where the relation was folded anew after they were no longer asked for.
-                    self._settle({**known, "ended_on": known["starts_on"]}, own)
+                    self._settle({**known, **_terms_of_old(self._around.institution.run(line, had))}, own)
                 continue
             of_their_own = [o for o in own if (o["our_layer"], o["their_layer"]) == run.terms[:2]]
             ends = [o["ended_on"] for o in of_their_own]
@@ -243,6 +248,14 @@ def _terms(run: Run, starts_on: date, ended_on: date | None) -> dict[str, Any]:
         "grace_working_days": terms.grace_working_days, "ended_on": ended_on, "positions": {"set": run.position},
         "policy_version": run.version,
     }  # fmt: skip
+
+
+def _terms_of_old(run: Run | None) -> dict[str, Any]:
+    """The terms of a line that nobody asks for any more: what stood in its row depends on when it was looked at."""
+    if run is not None:
+        return _terms(run, run.starts_on, run.starts_on)
+    blank = blank_line("", "")
+    return {name: blank[name] for name in _TERMS}
 
 
 def _tier_since(tiers: Tiers) -> date:

@@ -162,6 +162,10 @@ class Institution:
             known = self._runs[tier] = tuple(_runs(tier, self._policies[tier]))
         return known
 
+    def run(self, line: str, tiers: Iterable[str]) -> Run | None:
+        """The run of this id of one of these tiers; None where the policies, as they are now, make none."""
+        return next((run for tier in tiers for run in self.runs(tier) if run.line == line), None)
+
 
 def _stamp(policy: Policy) -> tuple[str, ...]:
     return policy.stamp

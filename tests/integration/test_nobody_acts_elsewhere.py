@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.clock import set_clock
+from projections.workflows.low_score import loop_id
 from services.settings import Settings
 from tests.alert_trial import at
 from tests.conftest import AddDepartment
@@ -57,15 +58,15 @@ THINGS: Final = {
         ALL_SEE | {"jeugd-zorg"}, frozenset({"jeugd-zorg"}),
     ),
     "a loop": Thing(
-        "loops", lambda i: i["response"] == "open", ("_followup",), OF_HAAG | {"board", "board-zorg", "auditor"},
-        OF_HAAG,
+        "loops", lambda i: i["id"] == loop_id(HAAG, "open"), ("_followup",),
+        OF_HAAG | {"board", "board-zorg", "auditor"}, OF_HAAG,
     ),
     "a loop about a score for one department": Thing(
-        "loops", lambda i: i["response"] == "zorg", ("_close",), ALL_SEE | {"wmo-zorg", "board-zorg"},
+        "loops", lambda i: i["id"] == loop_id(HAAG, "zorg"), ("_close",), ALL_SEE | {"wmo-zorg", "board-zorg"},
         frozenset({"wmo-zorg"}),
     ),
     "the loop of a relation elsewhere": Thing(
-        "loops", lambda i: i["response"] == "delft", ("_followup", "_close"), ALL_SEE | {"jeugd-zorg"},
+        "loops", lambda i: i["id"] == loop_id(DELFT, "delft"), ("_followup", "_close"), ALL_SEE | {"jeugd-zorg"},
         frozenset({"jeugd-zorg"}),
     ),
 }  # fmt: skip

@@ -20,6 +20,7 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from events.errors import Unavailable
 from events.feed import StreamReader
 from events.opening import OPENED_ON, Opened
 from events.stream import Stream
@@ -46,15 +47,15 @@ async def let_loose(server: Nats, settings: Settings) -> None:
     assert reload(server.directory)
     async with asyncio.timeout(20):
         while True:
-            async with as_user(settings, settings.nats_seed) as client:
-                untyped: Any = client
-                heard = await untyped.subscribe("anything")
-                await client.publish("anything", b"")
-                try:
+            try:
+                async with as_user(settings, settings.nats_seed) as client:
+                    untyped: Any = client
+                    heard = await untyped.subscribe("anything")
+                    await client.publish("anything", b"")
                     await heard.next_msg(timeout=0.5)
-                except (TimeoutError, NatsError):
-                    continue  # the server has not come to it yet
-                return
+                    return
+            except (TimeoutError, NatsError, Unavailable):
+                continue  # the server has not come to it yet, or ends who is connected while it does
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from events.recorded import ORGANISATION
@@ -101,6 +101,7 @@ class Story:
         self.tell("relation.merged", {"survivor": survivor, "absorbed": absorbed}, survivor, absorbed)
 
 
+@example([("tier", 0, "A"), ("policy", 0, "P1M"), ("wait", 90, ""), ("tier", 0, "B")], [1])
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS, st.lists(st.integers(1, 9), min_size=1, max_size=4))
 def test_merges_policies_and_calendars(steps: list[tuple[str, int, Any]], sizes: list[int]) -> None:
