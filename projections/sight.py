@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, or_, true
 
 from projections.viewer import Viewer
 
@@ -25,4 +25,8 @@ def in_sight(
 
 def open_to(restricted: ColumnElement[int], hidden: int) -> ColumnElement[bool]:
     """Condition on a fact's restriction bits: none of those that its reader does not satisfy (`hidden_bits`)."""
-    return restricted.bitwise_and(hidden) == 0
+    if not hidden:
+        return true()
+    # The first says nothing new, but PostgreSQL knows how many it fits. Of the second it expects one row in 200,
+    # and would sort all lines for a page of question 2: 32 ms at 1,000,000 events instead of 8.
+    return or_(restricted == 0, restricted.bitwise_and(hidden) == 0)

@@ -113,9 +113,19 @@ async def one_alert_says_what_the_list_says(book: Book, engine: AsyncEngine) -> 
     """Also of departments that are silent: by the setting, which takes longer here than usual."""
     async with engine.begin() as conn:
         await advance_clock(conn, at("2026-02-20"))
-    alerts = (await book.get("/v1/alerts")).json()["items"]
+
+    async def listed() -> list[dict[str, Any]]:
+        return (await book.get("/v1/alerts")).json()["items"]
+
+    async with asyncio.timeout(30):
+        while True:
+            alerts, alone, explained = await listed(), list[Any](), list[Any]()
+            for alert in alerts:
+                alone.append((await book.get(f"/v1/alerts/{alert['id']}")).json())
+                explained.append((await book.get(f"/v1/questions/10?alert={alert['id']}")).json()["alert"])
+            if alerts == await listed():  # else one climbed meanwhile: the clock was moved
+                break
     assert alerts
     assert {name for alert in alerts for name in alert["silent_sources"]} == set()
-    for alert in alerts:
-        assert (await book.get(f"/v1/alerts/{alert['id']}")).json() == alert
-        assert (await book.get(f"/v1/questions/10?alert={alert['id']}")).json()["alert"] == alert
+    assert alone == alerts
+    assert explained == alerts
