@@ -56,8 +56,8 @@ def moment(text: str) -> str:
             return f"{date.fromisoformat(text):%d-%m-%Y}"
         if _INSTANT.fullmatch(text):
             return f"{datetime.fromisoformat(text).astimezone(AMSTERDAM):%d-%m-%Y %H:%M}".removesuffix(f" {_MIDNIGHT}")
-    except ValueError:
-        pass  # it only looked like one
+    except ValueError:  # it only looked like one
+        return text
     return text
 
 

@@ -72,7 +72,7 @@ def retry_mails(
                 one = outbox.c.state == "failed" if number is None else outbox.c.mail_id == number
                 again = update(outbox).where(one, outbox.c.state != "sent")
                 again = again.values(state="waiting", attempts=0, next_at=system_now(), error=None)
-                whose = set(await conn.scalars(again.returning(outbox.c.recipient)))
+                whose = list(await conn.scalars(again.returning(outbox.c.recipient)))
                 if number is not None and not whose:
                     raise NotFound(f"mail {number} die nog niet is verstuurd")
                 await logged_reading(settings, "mail retry", action="U", persons=whose, objects=objects)

@@ -31,7 +31,7 @@ def _relation(one: Json) -> Sequence[tuple[str, Any]]:
         ("Soort", said("kind", one["kind"])),
         ("Regio", one["region"]),
         ("Nummers", [f"{i['scheme']} {i['value']}" for i in one["identifiers"]]),
-        ("Niveau", one["tier"] and f"{one['tier']}, sinds {moment(one['tier_on'])}"),
+        ("Niveau", one["tier"] and f"{one['tier']}, sinds {said('tier_on', one['tier_on'])}"),
         ("Waarom dit niveau", [argument["evidence"] for argument in one["tier_arguments"] or ()]),
         ("Opnieuw bekijken", one["tier_review_on"]),
         ("Eigenaar", one["owner"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterator
-from datetime import date
+from datetime import date, timedelta
 from email import message_from_string, policy
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest_asyncio
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from prometheus_client import CollectorRegistry
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner
 
@@ -251,6 +251,12 @@ async def test_a_mail_server_that_is_out_is_tried_again_and_not_for_ever(office:
     assert (row["state"], row["attempts"], row["error"]) == ("waiting", 0, None)
     assert await mail_command("retry", str(row["mail_id"])) == {"waiting": 1}
     assert (await mail_command("list", "--state", "failed"))["items"] == []
+
+    async with office.engine.begin() as conn:  # one of another day, to the same person: mails are counted, not people
+        other = {"recipient": row["recipient"], "for_on": row["for_on"] - timedelta(days=1), "next_at": system_now()}
+        await conn.execute(insert(mail).values(**other, state="failed", attempts=MOST_ATTEMPTS, announced=False))
+        await conn.execute(update(mail).values(state="failed"))
+    assert await mail_command("retry") == {"waiting": 2}
 
 
 async def test_live_alerts_tells_each_digest_once_by_a_token_and_the_positions_in_it(office: Office) -> None:
