@@ -99,25 +99,29 @@ async def test_nobody_answers_for_another_or_reads_its_verdicts(two: tuple[Depar
 
 async def test_the_same_message_id_suppresses_nothing_of_another(two: tuple[Department, Department]) -> None:
     crm, zorg = two
-    verdicts: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-
-    async def hear(message: Msg) -> None:
-        await verdicts.put(orjson.loads(message.data))
-
-    await listen(zorg.client, "verdicts.zorg", hear)
     same = {"Nats-Msg-Id": "the-very-same"}
-    first = await JetStreamContext(crm.client).publish(
-        "inbox.crm.x", orjson.dumps(crm.event("relation.registered", registered())), headers=same
-    )
-    event = zorg.event("relation.registered", registered("Gemeente Leiden"), subject="gemeentecode:0546")
-    second = await JetStreamContext(zorg.client).publish("inbox.zorg.x", orjson.dumps(event), headers=same)
-    assert not first.duplicate
-    assert not second.duplicate
+    events = {
+        crm: crm.event("relation.registered", registered()),
+        zorg: zorg.event("relation.registered", registered("Gemeente Leiden"), subject="gemeentecode:0546"),
+    }
+    verdicts: dict[Department, asyncio.Queue[dict[str, Any]]] = {}
+    for department, event in events.items():
+        heard = verdicts[department] = asyncio.Queue()
+
+        async def hear(message: Msg, heard: asyncio.Queue[dict[str, Any]] = heard) -> None:
+            await heard.put(orjson.loads(message.data))
+
+        await listen(department.client, f"verdicts.{department.name}", hear)
+        kept = await JetStreamContext(department.client).publish(
+            f"inbox.{department.name}.x", orjson.dumps(event), headers=same
+        )
+        assert not kept.duplicate
     async with asyncio.timeout(20):
-        verdict = await verdicts.get()
-    assert (verdict["verdict"], verdict["id"]) == ("accepted", event["id"])
+        for department, event in events.items():
+            verdict = await verdicts[department].get()
+            assert (verdict["verdict"], verdict["id"]) == ("accepted", event["id"])
     # Nor does the same CloudEvents id under a source of its own.
-    crms = await crm.send({**crm.event("contact.held", held()), "id": event["id"]})
+    crms = await crm.send({**crm.event("contact.held", held()), "id": events[zorg]["id"]})
     assert crms["verdict"] == "accepted"
 
 

@@ -55,7 +55,8 @@ async def test_a_message_that_is_missing_is_noticed_also_where_it_is_of_another_
 ) -> None:
     await book.write([held_contact(n, name_of(n)) for n in range(10)])
     async with StreamReader(client).feed(0, name="t", created=book.created, kinds=KINDS) as feed:
-        assert (await feed.read(idle_s=5), feed.position) == ([], 10)
+        while feed.position < 10:  # in as many batches as they arrive in
+            assert await feed.read(idle_s=5) == []
         feed.position += 1  # as if one had been passed over
         await book.write([held_contact(20, name_of(1))])
         with pytest.raises(FeedBroken):
