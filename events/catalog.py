@@ -17,7 +17,7 @@ from events.event_types import TYPES, EventType
 from events.fields import Payload
 from events.patient import PATIENT_DETAIL, is_patient_kind, mentions_bsn
 from events.schemas import all_schemas, json_schema, personal_paths
-from events.texts import BSN_DETAIL, problems_in_texts, suspicious, whole_numbers
+from events.texts import BSN_DETAIL, capital_times, problems_in_texts, small_letters, suspicious, whole_numbers
 from events.wording import problems_of
 
 __all__ = ["TYPES", "EventType", "Submission", "all_schemas", "check", "json_schema", "personal_paths"]
@@ -38,7 +38,8 @@ class Submission(msgspec.Struct, frozen=True):
     """An event that has the form of its contract. Attributes as sent, None where absent.
 
     `expectedversion` is an integer, though a header carries it as text. In `data`, whole floats are integers (8.0 is
-    8), which leaves the RFC 8785 form as it was; everything else is as sent. `payload` is the same, validated.
+    8), which leaves the RFC 8785 form as it was; `T` and `Z` in date-times, also in `time`, are capitals; everything
+    else is as sent. `payload` is the same, validated.
     """
 
     id: str
@@ -92,10 +93,14 @@ def check(raw: object, *, tiers: frozenset[str] | None = DEFAULT_TIERS) -> Submi
         raise refusal
     if len(text) > EVENT_LIMIT_BYTES // 2:  # the other attributes have fixed, short forms
         check_size(len(orjson.dumps(event)))
+    if b".0" in text:
+        fields = whole_numbers(fields)
+    if small_letters(text):
+        fields = capital_times(fields, payload)
     return Submission(
         id_, source, type_, subject, envelope.time, envelope.actor, envelope.visibility, envelope.correlationid,
         envelope.causationid, envelope.expectedversion, envelope.traceparent, envelope.datacontenttype,
-        envelope.dataschema, whole_numbers(fields) if b".0" in text else fields, payload, event_type,
+        envelope.dataschema, fields, payload, event_type,
     )  # fmt: skip
 
 

@@ -181,7 +181,7 @@ def _time(raw: dict[str, Any], errors: list[FieldError]) -> str | None:
     if isinstance(read, str):
         errors.append(FieldError("/time", read))
         return None
-    return value
+    return value.upper()  # `t` and `z` may be small, and whoever reads the book need not know
 
 
 def _version(raw: dict[str, Any], errors: list[FieldError]) -> int | None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Final
+
+from pydantic import BaseModel
 
 from events.errors import FieldError
 from events.patient import is_bsn, mentions_bsn, mentions_bsn_in
 from events.wording import pointer
 
 _TOKENS: Final = ("ref~", "enc~")
+_SMALL: Final = re.compile(rb"[0-9]t[0-9]|[0-9]z")
 _CONTROLS: Final = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1f]")
 BSN_DETAIL: Final = (
     "This holds nine digits that pass the BSN check; the book takes no data about patients, so leave the number out."
@@ -64,6 +68,23 @@ def whole_numbers(doc: Any) -> Any:
     if isinstance(doc, list):
         return [whole_numbers(v) for v in doc]  # pyright: ignore[reportUnknownVariableType]  JSON
     return int(doc) if isinstance(doc, float) and doc.is_integer() else doc
+
+
+def small_letters(text: bytes) -> bool:
+    """Whether the JSON text of an event may hold a date-time with a small `t` or `z`: no false negatives."""
+    return _SMALL.search(text) is not None
+
+
+def capital_times(sent: Any, read: Any) -> Any:
+    """The same payload with `T` and `Z` in capitals in every date-time, as everybody who reads the book expects them.
+
+    `read` is the payload as validated: which texts are date-times. They are fields of a model, never items of a list.
+    """
+    if isinstance(read, datetime):
+        return sent.upper()
+    if isinstance(read, BaseModel):
+        return {name: capital_times(value, getattr(read, name, None)) for name, value in sent.items()}
+    return sent
 
 
 def _leaves(doc: Any) -> Iterator[tuple[Path, str | int]]:

@@ -59,7 +59,7 @@ class Number:
 FIRST_YEAR: Final = 1900
 LAST_YEAR: Final = 2199
 _DATE_TIME: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})\Z"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})\Z"
 )
 
 
@@ -77,10 +77,11 @@ def read_date(value: Any) -> date | str:
 
 
 def read_date_time(value: Any) -> datetime | str:
-    """The aware date-time, or what is wrong with the value, in one sentence. The form is that of RFC 3339."""
+    """The aware date-time, or what is wrong with the value, in one sentence. The form is that of RFC 3339,
+    where `t` and `z` may be small."""
     try:
         if type(value) is str and _DATE_TIME.match(value):
-            at = datetime.fromisoformat(value)
+            at = datetime.fromisoformat(value.upper())
             if FIRST_YEAR <= at.year <= LAST_YEAR:
                 return at
             return f"The date-time lies outside the years {FIRST_YEAR} to {LAST_YEAR}; check it."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from events.catalog import check
+from events.catalog import TYPES, check, json_schema
 from events.envelope import ATTRIBUTES, EVENT_LIMIT_BYTES, REQUIRED, check_size, parse
 from events.errors import Invalid
 from events.identifiers import SCHEMES, reference_problem
@@ -59,6 +60,52 @@ def test_expectedversion_comes_as_number_or_header(sent: Any, read: int) -> None
 )
 def test_a_form_that_is_taken(name: str, value: str) -> None:
     assert getattr(check(with_attributes("contact.held", **{name: value})), name) == value
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("2026-02-03t10:00:00z", "2026-02-03T10:00:00Z"), ("2026-02-03T10:00:00z", "2026-02-03T10:00:00Z"),
+        ("2026-02-03t10:00:00.5+01:00", "2026-02-03T10:00:00.5+01:00"),
+    ],
+)  # fmt: skip
+def test_small_letters_in_a_time_become_capitals(sent: str, stored: str) -> None:
+    """RFC 3339, 5.6: `T` and `Z` may be small. Who reads the book finds one form, and either is the same content."""
+    summary = "Van 2026-02-03t10:00:00z staat hier niets, zei 2x3t4z"
+    submission = check({**with_data("contact.held", occurred_at=sent, summary=summary), "time": sent})
+    capital = check({**with_data("contact.held", occurred_at=stored, summary=summary), "time": stored})
+    assert submission == capital
+    assert (submission.time, submission.data["occurred_at"], submission.data["summary"]) == (stored, stored, summary)
+
+
+def _times_in(schema: dict[str, Any], path: tuple[str, ...] = (), part: Any = None) -> Iterator[tuple[str, ...]]:
+    """Where a schema has date-times: the path of each, `*` for the items of a list."""
+    part = schema if part is None else part
+    if "$ref" in part:
+        part = schema["$defs"][part["$ref"].rpartition("/")[2]]
+    if part.get("format") == "date-time":
+        yield path
+    for name, field in part.get("properties", {}).items():
+        yield from _times_in(schema, (*path, name), field)
+    for option in (*part.get("anyOf", ()), *part.get("oneOf", ())):
+        yield from _times_in(schema, path, option)
+    if "items" in part:
+        yield from _times_in(schema, (*path, "*"), part["items"])
+
+
+def test_it_holds_for_every_date_time_of_every_type() -> None:
+    looked_at = 0
+    for type_ in TYPES:
+        kind, _, version = type_.removeprefix("nl.relatieboek.").rpartition(".v")
+        small = golden(kind, int(version))
+        for *parents, name in set(_times_in(json_schema(type_))):
+            part = small["data"]
+            for parent in parents:
+                part = part[parent]
+            part[name] = part[name].replace("T", "t").replace("Z", "z")
+            looked_at += 1
+        assert check(small).data == check(golden(kind, int(version))).data, type_
+    assert looked_at >= 10
 
 
 def test_a_gemeentecode_says_which_form_is_wanted() -> None:
