@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Sequence
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, Final
 
 from events.errors import SetupError
@@ -19,6 +20,9 @@ from services.embedded.processes import Known, known
 HOST: Final = "127.0.0.1"
 # What went wrong may stand before what it led to.
 _LINES_OF_A_START: Final = 8
+# Below those that systems give to whoever calls out (Linux from 32768, others from 49152): of these a port that is free
+# now may be somebody's end of a connection by the time that its server starts, or starts again.
+_PORTS: Final = range(20_000, 32_768)
 
 
 class Engine(ABC):
@@ -105,10 +109,11 @@ def is_free(port: int, host: str = HOST) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now, and that no caller gets by chance. Raises SetupError when there is none."""
+    for port in SystemRandom().sample(_PORTS, 100):
+        if is_free(port):
+            return port
+    raise SetupError(f"Er is geen vrije poort op {HOST} tussen {_PORTS.start} en {_PORTS.stop}.")
 
 
 def need_port(port: int, option: str, host: str = HOST) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from events.errors import SetupError
 from services.embedded.datadir import DataDir, held
-from services.embedded.engine import Engine
+from services.embedded.engine import Engine, free_port, is_free
 from services.embedded.processes import Known, alive, end, known
 from services.settings import environment
 from services.supervise import Supervisor, module_command, module_environment
@@ -68,7 +68,7 @@ class Failing(Sleeper):
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.02)
 
@@ -128,7 +128,7 @@ async def test_what_cannot_live_is_given_up(tmp_path: Path) -> None:
         async with Supervisor(where, told.append) as supervisor:
             await supervisor.start(Failing(where.log("sleeper")))
             with pytest.raises(SetupError, match="start niet, ook niet na 5 keer"):
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     await supervisor.failed
     assert len(told) == 4
 
@@ -164,6 +164,12 @@ async def test_what_a_killed_holder_left_is_ended_by_the_next(tmp_path: Path) ->
         DataDir.at(tmp_path).record([same])
         with held(tmp_path, "here"):
             assert process.wait() == -signal.SIGTERM
+
+
+def test_a_free_port_is_none_that_a_caller_is_given_meanwhile() -> None:
+    ports = [free_port() for _ in range(50)]
+    assert all(is_free(port) for port in ports)
+    assert max(ports) < 32_768  # from there on, at the earliest, systems take the ports of their callers
 
 
 def test_a_directory_is_held_once(tmp_path: Path) -> None:
