@@ -17,6 +17,7 @@ from typing import Any, Final
 import httpx
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from projections.registry import PROJECTIONS
 from services.embedded import credentials as store
 from services.embedded.registration import ensure_viewers
 from services.serve import main
@@ -31,7 +32,8 @@ _FORKS.set_forkserver_preload(
     [__name__, *(f"services.{part}.app" for part in ("api", "intake", "alerts", "notary", "projector", "workflows"))]
 )
 STARTED_WITHIN_S: Final = 60.0
-_STOPPED_WITHIN_S: Final = 20.0
+_STOPPED_WITHIN_S: Final = 60.0
+_CAUGHT_UP_WITHIN_S: Final = 60.0
 _POLL_S: Final = 0.05
 
 
@@ -55,9 +57,26 @@ class Book:
         return held.http.viewers
 
     async def get(self, path: str, *, token: str | None = None, **headers: str) -> httpx.Response:
+        """With `If-Position` it asks until the read model holds that: a request alone waits some seconds for it."""
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        return await self.client.get(path, headers=headers)
+        async with asyncio.timeout(_CAUGHT_UP_WITHIN_S):
+            while True:
+                answer = await self.client.get(path, headers=headers)
+                if "If-Position" not in headers or not _not_yet_there(answer):
+                    return answer
+
+    async def caught_up(self, position: int | str | None = None) -> None:
+        """Returns once every read model holds this position; None: all that the ledger holds now."""
+        upto = None if position is None else int(position)
+        async with asyncio.timeout(_CAUGHT_UP_WITHIN_S):
+            while True:
+                status = (await self.client.get("/v1/status")).json()
+                upto = status["log"]["head"] if upto is None else upto
+                models = status["projections"]
+                if {m["name"] for m in models} == set(PROJECTIONS) and all(m["position"] >= upto for m in models):
+                    return
+                await asyncio.sleep(_POLL_S)
 
     async def page(self, token: str, path: str = "/") -> httpx.Response:
         """A page, as who signs in with this viewer's token sees it; without a token: as nobody."""
@@ -104,6 +123,10 @@ async def running(settings: Settings, services: Sequence[str] = SERVICES) -> Asy
         finally:
             codes = await asyncio.to_thread(_stop, processes)
     assert codes == dict.fromkeys(processes, 0), _logs(settings, processes)
+
+
+def _not_yet_there(answer: httpx.Response) -> bool:
+    return answer.status_code == 503 and answer.json()["type"].endswith(":not_yet_there")
 
 
 def _serve(name: str, environment: Mapping[str, str], data_dir: Path) -> None:

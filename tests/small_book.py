@@ -225,8 +225,9 @@ async def connect(settings: Settings, seed: str = "nats_seed") -> Client:
     secret = getattr(settings, seed)
     untyped: Any = nats
     client: Client = await untyped.connect(
-        settings.nats_url, nkeys_seed_str=secret.get_secret_value(), max_reconnect_attempts=-1, reconnect_time_wait=0.05
-    )
+        settings.nats_url, nkeys_seed_str=secret.get_secret_value(), max_reconnect_attempts=-1,
+        reconnect_time_wait=0.05, connect_timeout=20,
+    )  # fmt: skip
     return client
 
 
@@ -282,7 +283,7 @@ class Heard:
     def tell(self, state: RunnerState, detail: str | None) -> None:
         self.states.append((state, detail))
 
-    async def until(self, state: RunnerState, part: str = "", timeout_s: float = 20) -> str | None:
+    async def until(self, state: RunnerState, part: str = "", timeout_s: float = 60) -> str | None:
         """Waits until the last thing told is this state with `part` in its detail."""
         async with asyncio.timeout(timeout_s):
             while not self.states or self.states[-1][0] != state or part not in (self.states[-1][1] or ""):

@@ -23,6 +23,7 @@ Json = dict[str, Any]
 
 # Bounds for a machine that has other things to do: beyond them something is wrong, not slow.
 _STARTED_WITHIN_S = 300
+_STOPPED_WITHIN_S = 150
 _BACK_WITHIN_S = 180
 _TICK_S = 0.5
 
@@ -44,6 +45,7 @@ class Instance:
             "COLUMNS": "200",
             "RELATIEBOEK_DATA_DIR": str(self.where),
             "RELATIEBOEK_TICK_S": str(_TICK_S),
+            "RELATIEBOEK_ACCESS_LOG_WITHIN_S": "20",
         }
 
     @staticmethod
@@ -80,7 +82,7 @@ class Instance:
     async def stop(self) -> None:
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(signal.SIGINT)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(_STOPPED_WITHIN_S):
                 assert await self.process.wait() == 0, "\n".join(self.said)
 
     async def kill_everything(self) -> None:

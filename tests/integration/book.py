@@ -29,7 +29,7 @@ async def running_intake(settings: Settings) -> AsyncGenerator[None]:
     stop = asyncio.Event()
     task = asyncio.create_task(serve(context, make_app(context, setup=setup, register=register), stop))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not context.state.opened or context.state.state == "starting":
                 if task.done():
                     task.result()
@@ -45,8 +45,9 @@ async def connection(settings: Settings, entry: Mapping[str, str]) -> AsyncGener
     """A department's connection with its own credentials."""
     untyped: Any = nats
     client: Client = await untyped.connect(
-        settings.nats_url, nkeys_seed_str=entry["nkey_seed"], inbox_prefix=entry["inbox_prefix"], allow_reconnect=False
-    )
+        settings.nats_url, nkeys_seed_str=entry["nkey_seed"], inbox_prefix=entry["inbox_prefix"], allow_reconnect=False,
+        connect_timeout=20,
+    )  # fmt: skip
     try:
         yield client
     finally:
@@ -67,10 +68,10 @@ class Department:
 
     async def send(self, event: Json | bytes) -> Json:
         body = event if isinstance(event, bytes) else orjson.dumps(event)
-        return orjson.loads((await self.client.request(f"submit.{self.name}", body, timeout=20)).data)
+        return orjson.loads((await self.client.request(f"submit.{self.name}", body, timeout=60)).data)
 
     async def send_all(self, events: Sequence[Json]) -> list[Json]:
-        reply = await self.client.request(f"submit.{self.name}", orjson.dumps(list(events)), timeout=30)
+        reply = await self.client.request(f"submit.{self.name}", orjson.dumps(list(events)), timeout=60)
         return orjson.loads(reply.data)
 
 

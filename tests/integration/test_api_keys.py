@@ -108,11 +108,13 @@ async def test_an_expired_key_opens_nothing_from_that_instant(
     async with owner_engine.begin() as conn:
         await conn.execute(text("UPDATE ledger.department SET expires_at = :at"), {"at": ends_at})
     ending = Access(engine, max_age_s=3600)
+    asked_at = datetime.now(UTC)
     while await ending.identify(added.http_token) is not None:
-        assert datetime.now(UTC) < ends_at + timedelta(seconds=1)
+        assert asked_at < ends_at
         await asyncio.sleep(0.01)
+        asked_at = datetime.now(UTC)
     assert datetime.now(UTC) >= ends_at
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await status_of(book, added.http_token) != 401:
             await asyncio.sleep(0.01)
 

@@ -45,7 +45,7 @@ def _story() -> list[dict[str, Any]]:
 
 
 async def _until(book: Book, path: str, holds: Callable[[list[Any]], bool]) -> list[Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             answer = await book.get(path)
             assert answer.status_code == 200, answer.text
@@ -117,7 +117,7 @@ async def one_alert_says_what_the_list_says(book: Book, engine: AsyncEngine) -> 
     async def listed() -> list[dict[str, Any]]:
         return (await book.get("/v1/alerts")).json()["items"]
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             alerts, alone, explained = await listed(), list[Any](), list[Any]()
             for alert in alerts:

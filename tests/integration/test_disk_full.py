@@ -32,7 +32,7 @@ _NO_ROOM = (
 
 async def accepted(crm: Department, event: Json) -> Json:
     """Sends until the book takes it, as a department does that hears `busy`."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (verdict := await crm.send(event))["verdict"] == "busy":
             assert verdict["problem"]["status"] == 503
             await asyncio.sleep(verdict["retry_after_s"] / 10)
@@ -92,9 +92,9 @@ async def limit_stream(settings: Settings, most_bytes: int) -> int:
     untyped: Any = nats
     client: Client = await untyped.connect(settings.nats_url, nkeys_seed_str=seed.get_secret_value())
     call = f"$JS.API.STREAM.{{}}.{STREAM}".format
-    info: Json = orjson.loads((await client.request(call("INFO"), b"", timeout=10)).data)
+    info: Json = orjson.loads((await client.request(call("INFO"), b"", timeout=20)).data)
     config = orjson.dumps(info["config"] | {"max_bytes": most_bytes})
-    done: Json = orjson.loads((await client.request(call("UPDATE"), config, timeout=10)).data)
+    done: Json = orjson.loads((await client.request(call("UPDATE"), config, timeout=20)).data)
     assert "error" not in done, done
     await client.close()
     return int(done["state"]["last_seq"])

@@ -94,7 +94,7 @@ def name_in_pid_file(root: Path, pid: int) -> None:
 async def test_a_pid_file_that_names_someone_else_is_no_running_server(server: Postgres, root: Path) -> None:
     server.kill()
     await server.ended()
-    with run(root, "sleep", "60") as someone_else:
+    with run(root, "sleep", "600") as someone_else:
         name_in_pid_file(root, someone_else.pid)
         await server.start()
         assert await ask(server, "SELECT 1") == 1
@@ -106,7 +106,7 @@ async def test_a_pid_file_that_names_a_zombie_is_no_running_server(server: Postg
     server.kill()
     await server.ended()
     with run(root, "true") as dead:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
                 await asyncio.sleep(0.01)
         name_in_pid_file(root, dead.pid)

@@ -57,12 +57,12 @@ async def erase(settings: Settings, ref: str) -> Json:
     assert seed is not None
     async with signed_in(settings.nats_url, seed.get_secret_value()) as nc:
         event = erased_event(settings.source_of("privacy"), ref)
-        return orjson.loads((await nc.request("submit.relatieboek", orjson.dumps(event), timeout=20)).data)
+        return orjson.loads((await nc.request("submit.relatieboek", orjson.dumps(event), timeout=60)).data)
 
 
 async def erased(engine: AsyncEngine, count: int = 1) -> None:
     """Returns once so many erasures are carried through."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await scalar(engine, "SELECT count(*) FROM ledger.erasure WHERE done_at IS NOT NULL") < count:
             await asyncio.sleep(0.02)
 
@@ -281,7 +281,7 @@ class TestARestoredBackup:
         seed = settings.operations_nats_seed
         assert seed is not None
         async with signed_in(settings.nats_url, seed.get_secret_value()) as nc:
-            await nc.request("$JS.API.STREAM.DELETE.RELATIEBOEK", b"{}", timeout=5)
+            await nc.request("$JS.API.STREAM.DELETE.RELATIEBOEK", b"{}", timeout=20)
         async with running_intake(settings):
             await story(crm)
         assert (await shown(settings, engine))[1]["name"] == "Anna Geheim"

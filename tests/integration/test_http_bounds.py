@@ -68,7 +68,7 @@ async def status_of(reader: asyncio.StreamReader) -> int | None:
     None when the connection ended first: TCP may take the answer back from who is still sending.
     """
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
     except ConnectionError:
         return None
@@ -82,7 +82,7 @@ async def status_of(reader: asyncio.StreamReader) -> int | None:
 
 
 async def test_a_head_must_come_in_time() -> None:
-    async with listening(app, "127.0.0.1", 0, limits=Limits(head_s=0.3)) as port:
+    async with listening(app, "127.0.0.1", 0, limits=Limits(head_s=1.0)) as port:
         async with opened(port) as (reader, _):  # says nothing
             assert await status_of(reader) == 408
         async with opened(port) as (reader, writer):  # a byte now and then does not help
@@ -144,7 +144,7 @@ async def test_there_are_so_many_connections_and_no_more() -> None:
         async with opened(port), opened(port), opened(port):
             async with opened(port) as (reader, _):
                 assert await status_of(reader) == 429
-        async with httpx.AsyncClient() as client, asyncio.timeout(5):
+        async with httpx.AsyncClient() as client, asyncio.timeout(60):
             while (await client.get(f"http://127.0.0.1:{port}/")).status_code != 200:
                 await asyncio.sleep(0.01)
 
@@ -197,7 +197,7 @@ async def test_no_request_hides_in_the_body_of_another(book: Book, settings: Set
     ):  # fmt: skip
         async with opened(settings.port) as (reader, writer):
             writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n" + head + hidden)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 said = await reader.read(-1)
         assert said.startswith(b"HTTP/1.1 400 "), head
         assert said.count(b"HTTP/1.1 ") == 1, head
@@ -222,7 +222,7 @@ async def test_odd_requests_get_an_answer_like_any_other(book: Book, settings: S
             head = f"{line} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n"
             ending = "" if more is upgrade else "Connection: close\r\n"
             writer.write(f"{head}{ending}{more}\r\n".encode())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
         assert int(first.split()[1]) == status, line
         headers = {name.lower(): value for name, _, value in (one.partition(": ") for one in lines)}

@@ -18,6 +18,7 @@ from services.cli.main import app
 from services.cli.parts import Part
 from services.settings import Settings
 from tests.conftest import AddDepartment
+from tests.integration.test_api_read import found, until
 from tests.running_book import Book, running
 
 HAAG: Final = "6f1d2f3e-8a53-4b8e-9a56-0d5c3c1f0001"
@@ -89,7 +90,7 @@ def story() -> list[dict[str, Any]]:
         ("partnership.interest_recorded", HAAG, {"interest": "i-1", "holder": "theirs", "text": "Minder wachten"}),
         ("partnership.interest_acknowledged", HAAG, {"interest": "i-1", "by": "us"}),
         ("commitment.made", HAAG, {"commitment": "k-1", "by": "us", "what": "Een plan", "due_on": "2026-02-01"}),
-        ("commitment.made", HAAG, {"commitment": "k-2", "by": "them", "what": "Een brief", "due_on": "2030-02-01"}),
+        ("commitment.made", HAAG, {"commitment": "k-2", "by": "them", "what": "Een brief", "due_on": "2099-02-01"}),
         ("commitment.made", OTHER, {"commitment": "k-1", "by": "them", "what": "Geld", "due_on": "2026-03-01"}),
         ("opportunity.tender_announced", HAAG, {"opportunity": "o-1", "title": "Dagbesteding", "value_cents": 100}),
         ("opportunity.lost", HAAG, {"opportunity": "o-1", "reason": "Te duur", "occurred_on": "2026-04-01"}),
@@ -99,11 +100,6 @@ def story() -> list[dict[str, Any]]:
         ("contributor.profiled", "organisation", {"employee": "e-1", "profile": "innovator", "stage": "tactical"}),
     ]  # fmt: skip
     return numbered(facts)
-
-
-def found(answer: httpx.Response) -> dict[str, Any]:
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def test_insight(settings: Settings, department: AddDepartment) -> None:
@@ -120,6 +116,10 @@ async def test_insight(settings: Settings, department: AddDepartment) -> None:
         await answers_pockets(book, last, team)
         await narrows_by_its_filters(book, last)
         await keeps_others_out(book, team)
+        # The rules tick by themselves; what they raised is then known to every read model.
+        await until(book, "/v1/alerts?rule=commitment_late&state=all", lambda d: len(d["items"]) == 2)
+        await until(book, "/v1/alerts?rule=tier_without_schedule&state=all", lambda d: bool(d["items"]))
+        await book.caught_up()
         await shows_it_on_the_pages(book)
         await answers_why(book)
         await answers_on_the_command_line(book)

@@ -110,7 +110,7 @@ async def test_what_waits_is_accepted_by_itself_and_its_verdict_sent(
     assert answers[0]["problem"]["type"].endswith("unknown_relation")
     assert (await crm.send(late))["verdict"] == "parked"
     assert (await crm.send(crm.event("relation.registered", registered())))["verdict"] == "accepted"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         released = [await heard.get(), await heard.get()]
     assert [(v["id"], v["verdict"]) for v in released] == [(late["id"], "accepted"), (corrected["id"], "accepted")]
     assert await scalar(engine, "SELECT count(*) FROM ledger.parked") == 0
@@ -178,11 +178,16 @@ async def test_the_inbox_takes_events_while_the_book_is_down(
         await client.flush()
         events = [crm.event("relation.registered", registered()), crm.event("contact.held", held()), {"niets": 1}]
         for event in events:
-            reply = await client.request("inbox.crm.agenda", orjson.dumps(event), timeout=5)
+            reply = await client.request("inbox.crm.agenda", orjson.dumps(event), timeout=20)
             assert orjson.loads(reply.data)["stream"] == "INBOX_crm"
-        async with running_intake(settings), asyncio.timeout(20):
-            verdicts = [(await heard.get())["verdict"] for _ in events]
-        assert sorted(verdicts) in (["accepted", "accepted", "rejected"], ["accepted", "parked", "rejected"])
+        async with running_intake(settings), asyncio.timeout(60):
+            wanted = {(events[0]["id"], "accepted"), (events[1]["id"], "accepted"), (None, "rejected")}
+            said: set[tuple[str | None, str]] = set()
+            while not said >= wanted:
+                verdict = await heard.get()
+                said.add((verdict.get("id"), verdict["verdict"]))
+        # A contact that comes before its relation waits for it, and is let in by itself.
+        assert said - wanted <= {(events[1]["id"], "parked")}
         assert await scalar(engine, "SELECT count(*) FROM ledger.entry") == 2
 
 
@@ -260,7 +265,7 @@ async def test_a_lost_stream_is_noticed_and_filled_from_the_ledger(
         async with running_intake(settings):
             await crm.send(crm.event("relation.registered", registered()))
             await crm.send_all([crm.event("contact.held", held(f"c-{n}")) for n in range(50)])
-        await operations.request(f"$JS.API.STREAM.DELETE.{STREAM}", b"", timeout=5)
+        await operations.request(f"$JS.API.STREAM.DELETE.{STREAM}", b"", timeout=20)
         async with running_intake(settings):
             answer = await crm.send(crm.event("contact.held", held("c-later")))
             assert (answer["verdict"], answer["problem"]["status"]) == ("busy", 503)

@@ -77,6 +77,7 @@ async def test_streams_end_with_the_right_to_them(
     settings: Settings, department: AddDepartment, engine: AsyncEngine, owner_url: str
 ) -> None:
     token = (await department("zorg")).http_token
+    settings = settings.model_copy(update={"access_log_within_s": 5.0})
     async with running(settings, SERVICES) as book:
         last = (await book.publish(story(), token))[-1]["sequence"]
         assert (await book.get("/v1/teams/wmo/timeline", **{"If-Position": last})).status_code == 200
