@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import asyncpg
 
-# What asyncpg raises when PostgreSQL is out, does not answer, or refuses; as against errors of our own.
-OUTAGES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# What asyncpg raises when PostgreSQL is out, does not answer, or refuses; as against errors of our own. The third: an
+# idle connection on which the server said that it stops, and whose end did not come yet.
+OUTAGES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 # asyncpg ships partial types: what comes out of a connection is narrowed where it is used.
 Connection = Any

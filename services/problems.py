@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from asyncpg.exceptions import InternalClientError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -97,7 +98,10 @@ def _unavailable(what: str, retry_after_s: float, code: str = "unavailable") -> 
 
 def _is_out(error: BaseException | None) -> bool:
     """Whether PostgreSQL says of itself that it cannot work now. While it stops or starts it answers a new connection,
-    and SQLAlchemy hands on what it says as it is; on one that stands, the answer may come before the end of it does."""
+    and SQLAlchemy hands on what it says as it is; on one that stands, the answer may come before the end of it does,
+    and where nothing was asked asyncpg refuses what is asked next."""
+    if isinstance(error, InternalClientError) or isinstance(getattr(error, "__cause__", None), InternalClientError):
+        return True
     state = getattr(error, "sqlstate", None)
     return isinstance(state, str) and state.startswith(_OUT_STATES)
 

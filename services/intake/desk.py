@@ -39,8 +39,10 @@ _GATHER_S: Final = 0.005
 _ENOUGH: Final = 32
 _CHECK_AT_ONCE: Final = 25  # half a millisecond; then whoever PostgreSQL or NATS answered has its turn
 _ANSWER_WITHIN_S: Final = 10.0
-_OUT: Final = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError,
-               asyncpg.InsufficientResourcesError, OSError, TimeoutError)  # fmt: skip
+_OUT: Final = (
+    asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError, OSError, TimeoutError,
+)  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -9,18 +9,22 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from events.postgres import connect
+from events.postgres import OUTAGES, connect
 from services.embedded.engine import free_port
 from services.embedded.postgres import Postgres
 from services.identity import accounts
+from services.problems import answer_to
 from services.settings import Settings
 from tests.conftest import AddDepartment, make_template
 from tests.integration.test_access_layer import run
@@ -45,6 +49,66 @@ async def postgres_server(server_dir: Path) -> AsyncGenerator[Postgres]:
         yield server
     finally:
         await server.stop()
+
+
+@asynccontextmanager
+async def held_open(url: str) -> AsyncGenerator[tuple[str, asyncio.Event]]:
+    """A way to PostgreSQL on which its last words arrive, and the end of the connection does not yet; and whether they
+    were passed on."""
+    there, told = make_url(url), asyncio.Event()
+    ends: list[asyncio.StreamWriter] = []
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while piece := await reader.read(65536):
+                writer.write(piece)
+                await writer.drain()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection(there.host, there.port)
+        ends.extend((writer, to_server))
+        upward = asyncio.create_task(carry(reader, to_server))
+        await carry(from_server, writer)
+        told.set()
+        await upward
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        try:
+            yield there.set(port=port).render_as_string(hide_password=False), told
+        finally:
+            for writer in ends:
+                writer.transport.abort()
+
+
+async def is_told_that_it_ends(url: str, told: asyncio.Event) -> None:
+    """Ends the services' connections as a server that stops does, and waits until their own ends have heard of it."""
+    conn = await connect(url)
+    await conn.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'relatieboek_service'")
+    await conn.close()
+    async with asyncio.timeout(60):
+        await told.wait()
+    await asyncio.sleep(0.1)  # what was passed on is read; were it not, it would be an outage of another kind
+
+
+async def test_the_last_words_of_a_database_before_its_end_are_an_outage(service_url: str, owner_url: str) -> None:
+    """Of whoever asks on a connection that was idle when they came."""
+    async with held_open(service_url) as (url, told):
+        idle = await connect(url)
+        await is_told_that_it_ends(owner_url, told)
+        with pytest.raises(OUTAGES):
+            await idle.fetchval("SELECT 1")
+        await idle.close(timeout=5)
+    async with held_open(service_url) as (url, told):
+        engine = create_async_engine(url, hide_parameters=True)
+        async with engine.connect() as conn:
+            await conn.execute(text("SELECT 1"))
+            await is_told_that_it_ends(owner_url, told)
+            with pytest.raises(DBAPIError) as raised:
+                await conn.execute(text("SELECT 1"))
+            assert answer_to(raised.value).status == 503
+            await conn.invalidate()
+        await engine.dispose()
 
 
 @pytest.mark.timeout(300)
@@ -132,7 +196,7 @@ async def shows_nothing_while_postgresql_is_out(book: Book, other: Book, server:
                 shown += answer.status_code == 200
 
         readers = [asyncio.create_task(reads(one)) for one in (book, other) for _ in range(4)]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while shown < len(readers):
                 await asyncio.sleep(0.01)
         await server.stop()
