@@ -41,6 +41,7 @@ from projections.store import live
 from projections.tables import checkpoint
 from services.intake.feeds import answer_feeds
 from services.settings import Settings
+from services.wiring import cancel_until_done
 from tests.given import fact, held, numbered, stored
 
 _metadata = MetaData()
@@ -298,8 +299,7 @@ async def running(runner: Runner) -> AsyncGenerator[asyncio.Task[None]]:
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.wait({task}, timeout=10)
+        await cancel_until_done(task)
 
 
 async def position_of(engine: AsyncEngine, of: Projection) -> int:

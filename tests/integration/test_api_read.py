@@ -8,12 +8,11 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import httpx
 
-from events.clock import system_now
 from events.recorded import local_date
 from projections.registry import PROJECTIONS
 from services.api.shapes.alerts import Alert, Explanation, LayerContact, OverdueLine
@@ -38,6 +37,8 @@ MINE: Final = "6f1d2f3e-8a53-4b8e-9a56-0d5c3c1f0001"
 THEIRS: Final = "6f1d2f3e-8a53-4b8e-9a56-0d5c3c1f0002"
 SOURCE: Final = "urn:nld:oin:00000000000000000000:systeem:zorg"
 LOOKED_FOR_S: Final = 60.0
+# A Friday. What is open, late or of the last twelve months depends on the day.
+NOW: Final = datetime.fromisoformat("2026-11-27T12:00:00+01:00")
 
 
 def event(id_: str, kind: str, subject: str, data: Mapping[str, Any], **more: Any) -> dict[str, Any]:
@@ -108,7 +109,7 @@ async def until(book: Book, path: str, wanted: Callable[[dict[str, Any]], bool])
 
 async def test_reading(settings: Settings, department: AddDepartment, nats_server: Nats) -> None:
     token = (await department("zorg")).http_token
-    async with running(settings.model_copy(update={"tick_s": 0.3})) as book:
+    async with running(settings.model_copy(update={"tick_s": 0.3, "clock": NOW})) as book:
         await says_what_to_do_in_an_empty_book(book)
         verdicts = await book.publish(story(), token)
         last = verdicts[-1]["sequence"]
@@ -224,7 +225,7 @@ async def shows_alerts_and_takes_acts(book: Book, viewers: Mapping[str, str]) ->
     assert {e["pointer"] for e in problem["errors"]} == {"/until", "/why"}
     is_problem(await book.client.post(f"{path}/_snooze", json={"until": "2020-01-01"}), 400)
     is_problem(await book.client.post(f"{path}/_snooze", content=b"x" * 5000), 413)
-    today = local_date(system_now())
+    today = local_date(NOW)
     is_problem(await book.client.post(f"{path}/_snooze", json={"until": str(today + timedelta(days=60))}), 400)
     for days in (3, 4):
         slept = await book.client.post(f"{path}/_snooze", json={"until": str(today + timedelta(days=days))})
@@ -387,7 +388,6 @@ async def tells_operations_the_truth(book: Book) -> None:
     status = await until(book, "/v1/status", lambda d: d["healthy"] and all(p["lag"] == 0 for p in d["projections"]))
     Status.model_validate(status)
     assert status["log"]["head"] == status["log"]["stream"] > len(story())
-    assert status["log"]["rate_1m"] > 0
     assert {p["name"] for p in status["projections"]} == set(PROJECTIONS)
     assert status["departments"][0]["name"] == "zorg"
     assert status["departments"][0]["accepted"] == 13

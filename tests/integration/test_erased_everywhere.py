@@ -24,7 +24,7 @@ from services.identity import accounts
 from services.keys import privacy_of
 from services.settings import Settings
 from tests.conftest import AddDepartment
-from tests.integration.test_api_read import MINE, event, found, held, story
+from tests.integration.test_api_read import MINE, NOW, event, found, held, story
 from tests.integration.test_erasing import ref_of
 from tests.integration.test_privacy_commands import command
 from tests.running_book import Book, running
@@ -65,7 +65,7 @@ async def test_every_proof_holds_and_every_view_says_so(
     }  # fmt: skip
     promise = {"commitment": "b-1", "by": "us", "what": "Een beloofd gesprek", "due_on": "2026-02-15"}
     promised = event("b-1", "commitment.made", MINE, {**promise, "occurred_on": "2026-01-10"})
-    async with running(settings) as book:
+    async with running(settings.model_copy(update={"clock": NOW})) as book:
         last = (await book.publish([*story(), added, other, promised], token))[-1]["sequence"]
         await seen_by(book, last, PLANTED, there=True)
         kept = tmp_path / "kept"

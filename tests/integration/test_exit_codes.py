@@ -87,9 +87,13 @@ async def test_send_to_a_book_that_is_away(
         assert "Traceback" not in told.output
 
 
-async def test_status_of_a_book_that_is_not_well(book: Book, command: Command) -> None:
+async def test_status_of_a_book_that_is_not_well(
+    book: Book, command: Command, settings: Settings, tmp_path: Path
+) -> None:
+    await command("send", lines(tmp_path / "1", event(settings, "1", "relation.registered", registered())), code=0)
     told: dict[str, Any] = json.loads((await command("status", "--json", code=1)).stdout)
     assert told["healthy"] is False
+    assert told["log"]["rate_1m"] == 0.02  # one event in a minute
     assert {"service": "relation-view", "state": "silent"} in told["services"]
 
 
