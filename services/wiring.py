@@ -63,7 +63,7 @@ class Context:
     health: Health
     tasks: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
     owed: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
-    more: list[NatsBroker] = field(default_factory=list[NatsBroker])
+    more: dict[NatsBroker, asyncio.Task[None]] = field(default_factory=dict[NatsBroker, "asyncio.Task[None]"])
     broken: asyncio.Future[None] | None = None
 
     @property
@@ -83,9 +83,13 @@ class Context:
             inbox_prefix=f"_INBOX_{user}", **options,
         )  # fmt: skip
         await connect_broker(broker, setting)
-        self.more.append(broker)
-        self.run(watch(broker.connection), name=f"watch {options['name']}")
+        self.more[broker] = self.run(watch(broker.connection), name=f"watch {options['name']}")
         return broker
+
+    async def disconnect(self, broker: NatsBroker) -> None:
+        """Takes back what `connect_as` gave, with its subscribers."""
+        await cancel_until_done(self.more.pop(broker))
+        await _close_broker(broker, broker.stop)
 
     def run(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         """Runs `work` beside the service until the stop. When it raises, the whole service stops with exit code 1:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Literal
 
 import orjson
@@ -151,7 +153,6 @@ class Doors:
         self._waiting = waiting
         self._submits: set[str] = set()
         self._inboxes: set[str] = set()
-        self._brokers: dict[str, NatsBroker] = {}
         self._opening = asyncio.Lock()
 
     async def answer_opening(self) -> None:
@@ -173,9 +174,7 @@ class Doors:
         async with self._opening:
             for name in await self._departments.refresh():
                 if name not in self._submits:
-                    broker = await self._broker("service", f"submit-{name}")
-                    await open_submit(broker, self._context, name, [self._desk], self._waiting).start()
-                    await broker.connection.flush()
+                    await self._open("service", f"submit-{name}", partial(self._submit, name))
                     self._submits.add(name)
 
     async def watch(self) -> None:
@@ -185,19 +184,26 @@ class Doors:
                 await self.open_submits()
                 for name in self._submits - self._inboxes:
                     await self._stream.ensure_department(name)
-                    await self._open_inbox(name)
+                    await self._open("relay", f"inbox-{name}", partial(self._inbox, name))
                     self._inboxes.add(name)
             except _OUT as error:
                 log.warning("doors not open yet", exc_info=error)
             await asyncio.sleep(_RETRY_S)
 
-    async def _broker(self, user: Literal["service", "relay"], name: str) -> NatsBroker:
-        if name not in self._brokers:
-            self._brokers[name] = await self._context.connect_as(user, name=name)
-        return self._brokers[name]
+    async def _open(self, user: Literal["service", "relay"], name: str, door: Callable[[NatsBroker], Any]) -> None:
+        """A door on a connection of its own: both or none of the two."""
+        broker = await self._context.connect_as(user, name=name)
+        try:
+            await door(broker).start()
+            await broker.connection.flush()
+        except Exception:
+            await self._context.disconnect(broker)
+            raise
 
-    async def _open_inbox(self, department: str) -> None:
-        broker = await self._broker("relay", f"inbox-{department}")
+    def _submit(self, department: str, broker: NatsBroker) -> Any:
+        return open_submit(broker, self._context, department, [self._desk], self._waiting)
+
+    def _inbox(self, department: str, broker: NatsBroker) -> Any:
         subscriber = broker.subscriber(
             f"inbox.{department}.>", queue="intake", decoder=as_it_came,
             stream=JStream(f"INBOX_{department}", declare=False), ack_policy=AckPolicy.MANUAL,
@@ -212,7 +218,7 @@ class Doors:
                 await message.nak(delay=_RETRY_S)
 
         subscriber(take)
-        await subscriber.start()
+        return subscriber
 
     async def _handle(self, department: str, message: Msg) -> None:
         try:

@@ -16,13 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.intake.app import parts
 from services.settings import Settings
-from services.wiring import make_app, make_context, serve
+from services.wiring import Context, make_app, make_context, serve
 
 Json = dict[str, Any]
 
 
 @asynccontextmanager
-async def running_intake(settings: Settings) -> AsyncGenerator[None]:
+async def running_intake(settings: Settings) -> AsyncGenerator[Context]:
     """The intake service, ready, until the block ends; then stopped as SIGTERM stops it."""
     context = make_context(settings, "intake")
     setup, register = parts(settings)
@@ -34,7 +34,7 @@ async def running_intake(settings: Settings) -> AsyncGenerator[None]:
                 if task.done():
                     task.result()
                 await asyncio.sleep(0.01)
-        yield
+        yield context
     finally:
         stop.set()
         await task
