@@ -19,12 +19,16 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from events.errors import SetupError
-from services.problems import PROBLEM_JSON, answer_to, refuse
+from services.problems import PROBLEM_JSON, Answer, answer_to, refuse
 from services.security_headers import HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
     from pathlib import Path
+
+    # Told of what was refused before it was a request: its problem's code, the status that was answered (none in a
+    # handshake of TLS), and the address, where it is known.
+    Refusals = Callable[[str, int | None, str | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,11 @@ _LIMITS: Final = Limits()
 _BACKLOG: Final = 512
 
 
-def _protocol(limits: Limits) -> type[H11Protocol]:
+def _untold(code: str, status: int | None, address: str | None) -> None:
+    """For a port whose refusals nobody wants to hear of."""
+
+
+def _protocol(limits: Limits, refused: Refusals) -> type[H11Protocol]:
     class Bounded(H11Protocol):
         _head_timer: asyncio.TimerHandle | None = None
         _reader_timer: asyncio.TimerHandle | None = None
@@ -83,10 +91,30 @@ def _protocol(limits: Limits) -> type[H11Protocol]:
         def _turn_away(self, code: str, detail: str) -> None:
             """The last answer on this connection, without the application."""
             if not self.transport.is_closing():
-                self.transport.write(_last_answer(code, detail))
+                answer = answer_to(refuse(code, "", detail))
+                # Browsers open connections that they may need, and say nothing on them.
+                if code != "slow" or self.conn.trailing_data[0]:
+                    refused(code, answer.status, self.client[0] if self.client else None)
+                self.transport.write(_last_answer(answer))
                 self.transport.close()
 
     return Bounded
+
+
+def _handshake(refused: Refusals) -> type[ssl.SSLObject]:
+    """asyncio says nothing of a handshake that failed."""
+
+    class Handshake(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            try:
+                super().do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise
+            except ssl.SSLError:
+                refused("tls", None, None)
+                raise
+
+    return Handshake
 
 
 def _stopped(timer: asyncio.TimerHandle | None) -> None:
@@ -94,8 +122,7 @@ def _stopped(timer: asyncio.TimerHandle | None) -> None:
         timer.cancel()
 
 
-def _last_answer(code: str, detail: str) -> bytes:
-    answer = answer_to(refuse(code, "", detail))
+def _last_answer(answer: Answer) -> bytes:
     body = orjson.dumps(answer.problem)
     headers = {**HEADERS, "Content-Type": PROBLEM_JSON, "Content-Length": str(len(body)), "Connection": "close"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in {**headers, **answer.headers}.items())
@@ -132,17 +159,19 @@ async def listening(
     key: Path | None = None,
     limits: Limits = _LIMITS,
     proxies: Sequence[str] = (),
+    refused: Refusals = _untold,
 ) -> AsyncGenerator[int]:
     """Serves an ASGI app while the block runs; yields the port. Open requests get 5 seconds to end.
 
     With a certificate it speaks TLS 1.3 only. X-Forwarded-For and X-Forwarded-Proto say where a request comes from when
-    it is from one of `proxies` (addresses or networks), and else are not read. Raises SetupError when port or
-    certificate cannot be used.
+    it is from one of `proxies` (addresses or networks), and else are not read. `refused` is told of what never became a
+    request. Raises SetupError when port or certificate cannot be used.
     """
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=5,
-        ssl_certfile=cert, ssl_keyfile=key, http=_protocol(limits), h11_max_incomplete_event_size=limits.head_bytes,
-        backlog=_BACKLOG, proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies), ws="none",
+        ssl_certfile=cert, ssl_keyfile=key, http=_protocol(limits, refused),
+        h11_max_incomplete_event_size=limits.head_bytes, backlog=_BACKLOG,
+        proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies), ws="none",
     )  # fmt: skip
     try:
         config.load()
@@ -150,6 +179,7 @@ async def listening(
         raise SetupError(f"RELATIEBOEK_TLS_CERT of _KEY is niet te gebruiken ({type(error).__name__})") from error
     if config.ssl is not None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+        config.ssl.sslobject_class = _handshake(refused)
     sock = bind(host, port)
     sock.listen(_BACKLOG)  # whoever connects before uvicorn has come so far waits, and is not refused
     server = _Server(config)

@@ -26,7 +26,7 @@ from services.access import Identity
 from services.access_log.operations import ACTING_FOR, NO_FILTERS, NOT_PERSONAL, OF_SYSTEMS, OPEN
 from services.access_log.record import Action, Event, Outcome, Record
 from services.api.answering import problem_response
-from services.api.security_log import SecurityLog
+from services.api.security_log import SecurityLog, address_of
 from services.problems import answer_to
 
 _log = structlog.get_logger(__name__)
@@ -79,11 +79,13 @@ class AccessLog:
         """The record of this answer; None where none is wanted. Raises NobodyKnown."""
         operation, route = _operation(scope), _route(scope)
         turned_away = status in {401, 403}
+        if operation is None and 400 <= status < 500:  # no route asked who it is
+            self._security.refused("method" if status == 405 else "not_found", status, address_of(scope))
         if operation is None or (operation in NOT_PERSONAL and not turned_away):
             return None
         identity: Identity | None = scope.get("state", {}).get("identity")
         headers = Headers(scope=scope)
-        address, client = _address(scope), _client(headers)
+        address, client = address_of(scope), _client(headers)
         if identity is None:
             if status < 400 and operation not in OPEN:
                 _log.error("access_log.answer_to_nobody", operation=operation)
@@ -247,11 +249,6 @@ def _acting_for(identity: Identity, headers: Headers) -> dict[str, str]:
     if _CLAIM.fullmatch(claimed):
         known["claimed"] = claimed
     return known
-
-
-def _address(scope: Scope) -> str | None:
-    client = scope.get("client")
-    return str(client[0]) if client else None
 
 
 def _client(headers: Headers) -> str:

@@ -52,7 +52,7 @@ async def serving(context: Context) -> AsyncGenerator[None]:
     _collect_rarely()
     http = listening(
         site, settings.host, settings.port, cert=settings.tls_cert, key=settings.tls_key,
-        proxies=[p for p in settings.trusted_proxies.split(",") if p],
+        proxies=[p for p in settings.trusted_proxies.split(",") if p], refused=parts.security.refused,
     )  # fmt: skip
     async with aclosing(access_log), http:
         context.state.set("ready")

@@ -8,11 +8,11 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
 from starlette.datastructures import MutableHeaders
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.answering import problem_response
-from services.problems import answer_to, refuse
+from services.api.security_log import SecurityLog, address_of
+from services.problems import Refused, answer_to, refuse
 from services.security_headers import HEADERS
 
 _log = structlog.get_logger(__name__)
@@ -24,8 +24,8 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 class Edge:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, registry: CollectorRegistry, security: SecurityLog) -> None:
+        self._app, self._security = app, security
         self._seconds = Histogram(
             "relatieboek_http_request_seconds",
             "From request to the end of the answer, by route template; of a live stream to its first byte.",
@@ -40,9 +40,11 @@ class Edge:
             return
         call = _Call(send)
         try:
-            response = _unfit(scope)
-            if response is not None:
-                await response(scope, receive, call.send)
+            unfit = _unfit(scope)
+            if unfit is not None:
+                answer = answer_to(unfit)
+                self._security.refused(unfit.code, answer.status, address_of(scope))
+                await problem_response(answer)(scope, receive, call.send)
             else:
                 await self._app(scope, receive, call.send)
         except ConnectionResetError:
@@ -88,22 +90,22 @@ class _Call:
         await self._send(message)
 
 
-def _unfit(scope: Scope) -> Response | None:
+def _unfit(scope: Scope) -> Refused | None:
     """A head that came whole though it is too large; and NUL is text nowhere in the book, and PostgreSQL takes it in no
     text."""
     head = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(n) + len(v) for n, v in scope["headers"])
     if head > MAX_HEAD_BYTES:
         detail = f"address and headers are larger than {MAX_HEAD_BYTES} bytes together"
-        return problem_response(answer_to(refuse("head_too_large", "/header", detail)))
+        return refuse("head_too_large", "/header", detail)
     if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
         # A proxy before us may believe the other one of the two: what follows here could be half of somebody's request.
         refused = refuse("request", "/header/Content-Length", "say the body's length or send it in chunks, not both")
         refused.headers["Connection"] = "close"
-        return problem_response(answer_to(refused))
+        return refused
     if b"%00" in scope["query_string"]:
-        return problem_response(answer_to(refuse("request", "/query", "holds a NUL character")))
+        return refuse("request", "/query", "holds a NUL character")
     if "\x00" in scope["path"]:
-        return problem_response(answer_to(refuse("not_found", "/path", "There is nothing here.")))
+        return refuse("not_found", "/path", "There is nothing here.")
     return None
 
 

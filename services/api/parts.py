@@ -17,6 +17,7 @@ from projections.working_calendar import WorkingCalendar
 from services.access import Access
 from services.access_log.writer import Writer
 from services.api.live import Hub
+from services.api.security_log import SecurityLog
 from services.api.waits import Waits
 from services.bus import Bus
 from services.fair import Room
@@ -40,6 +41,7 @@ class Parts:
     calendar: WorkingCalendar
     registry: CollectorRegistry
     oidc: Oidc | None = None
+    security: SecurityLog = field(default_factory=SecurityLog)
     bodies: Room = field(default_factory=lambda: Room(_MOST_BODY_BYTES))
 
     @property

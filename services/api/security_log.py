@@ -1,4 +1,5 @@
-"""The security log: calls by nobody who is known, as structured log lines, bounded however many come."""
+"""The security log: calls by nobody who is known, and what never became a call, as structured log lines, bounded
+however many come."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
+from starlette.types import Scope
 
 _log = structlog.get_logger("security")
 
@@ -31,6 +33,16 @@ class SecurityLog:
 
     def note(self, *, method: str, route: str, status: int, address: str | None, client: str) -> None:
         """One call that was turned away, or that came without an identity. Holds no token and nothing that was sent."""
+        self._write(
+            "security.unknown_caller", address, method=method, route=route, status=status, client=client
+        )  # fmt: skip
+
+    def refused(self, code: str, status: int | None, address: str | None) -> None:
+        """What was refused before it was read as a call: nobody knows what it was about. `code`: of its problem, or
+        `tls` for a handshake that failed, which has no status and tells no address."""
+        self._write("security.refused", address, code=code, status=status)
+
+    def _write(self, event: str, address: str | None, **told: str | int | None) -> None:
         self._turn()
         of_one = self._by_address.get(address or "", 0)
         if self._written >= self._lines or of_one >= self._of_one:
@@ -38,9 +50,7 @@ class SecurityLog:
             return
         self._written += 1
         self._by_address[address or ""] = of_one + 1
-        _log.warning(
-            "security.unknown_caller", method=method, route=route, status=status, address=address, client=client
-        )
+        _log.warning(event, address=address, **told)
 
     def _turn(self) -> None:
         now = self._clock()
@@ -50,3 +60,9 @@ class SecurityLog:
             _log.warning("security.left_out", calls=self._left_out, seconds=round(now - self._since))
         self._since, self._written, self._left_out = now, 0, 0
         self._by_address.clear()
+
+
+def address_of(scope: Scope) -> str | None:
+    """Where a request comes from, as far as it is known."""
+    client = scope.get("client")
+    return str(client[0]) if client else None

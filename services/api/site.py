@@ -42,7 +42,6 @@ from services.api.asking import NoKeys
 from services.api.edge import Edge
 from services.api.html import notice, wants_a_page
 from services.api.parts import Parts
-from services.api.security_log import SecurityLog
 from services.problems import Refused, answer_to, refuse
 from services.security_headers import API_VERSION
 
@@ -79,7 +78,8 @@ def build(parts: Parts) -> ASGIApp:
     """The whole application, to be served by any ASGI server."""
     app = application()
     app.state.parts = parts
-    return Edge(AccessLog(app, parts.access_log, SecurityLog(), filters_of(app.openapi())), parts.registry)
+    logged = AccessLog(app, parts.access_log, parts.security, filters_of(app.openapi()))
+    return Edge(logged, parts.registry, parts.security)
 
 
 def filters_of(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:

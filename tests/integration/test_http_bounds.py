@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.api.security_log import LINES_OF_ONE
 from services.listen import Limits, listening
 from services.security_headers import HEADERS, PAGE_POLICY
 from services.settings import Settings
@@ -237,6 +238,40 @@ async def test_a_whole_head_is_bounded_too(book: Book) -> None:
         assert answer.status_code in {400, 431}
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.headers.items() >= {k.lower(): v for k, v in HEADERS.items()}.items()
+
+
+async def test_what_never_becomes_a_call_is_in_the_security_log(book: Book, settings: Settings) -> None:
+    """Each with its problem and address, and with nothing that was sent."""
+    token = book.client.headers["Authorization"]
+    head = f"Host: x\r\nAuthorization: {token}\r\nConnection: close\r\n"
+    for said, code in (
+        (f"GET /geheim%00 HTTP/1.1\r\n{head}\r\n", "not_found"),
+        (f"GET /v1/relations?q=geheim%00 HTTP/1.1\r\n{head}\r\n", "request"),
+        (f"GET /healthz?{'geheim' * 3_000} HTTP/1.1\r\n{head}\r\n", "head_too_large"),
+        (f"POST /geheim HTTP/1.1\r\n{head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "request"),
+        ("GEHEIM\r\n\r\n", "request"),
+        (f"GET /wp-admin/geheim HTTP/1.1\r\n{head}\r\n", "not_found"),
+        (f"POST /static/geheim?geheim=1 HTTP/1.1\r\n{head}\r\n", "method"),
+    ):
+        before = security_lines(settings)
+        async with opened(settings.port) as (reader, writer):
+            writer.write(said.encode())
+            async with asyncio.timeout(10):
+                status = int((await reader.readline()).split()[1])
+        line = security_lines(settings)[len(before)]
+        told = dict(part.split("=") for part in line.split() if "=" in part)
+        assert told.items() >= {"code": code, "status": str(status), "address": "127.0.0.1"}.items(), said
+    for _ in range(30):
+        await book.client.get("/wp-admin")
+    lines = security_lines(settings)
+    assert len(lines) == LINES_OF_ONE
+    assert "geheim" not in "".join(lines)
+    assert token.removeprefix("Bearer ") not in "".join(lines)
+
+
+def security_lines(settings: Settings) -> list[str]:
+    log = (settings.data_dir / "api.log").read_text()
+    return [line for line in log.splitlines() if "security.refused" in line]
 
 
 async def test_bodies_are_bounded_for_whoever_sends_them(book: Book, department: AddDepartment) -> None:

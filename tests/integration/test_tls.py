@@ -201,12 +201,22 @@ async def test_the_api_speaks_tls_1_3_only(authority: Authority) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": scope["scheme"].encode()})
 
-    async with listening(hello, "127.0.0.1", 0, cert=authority.cert, key=authority.key) as port:
+    refused: list[tuple[str, int | None, str | None]] = []
+
+    def tell(code: str, status: int | None, address: str | None) -> None:
+        refused.append((code, status, address))
+
+    async with listening(hello, "127.0.0.1", 0, cert=authority.cert, key=authority.key, refused=tell) as port:
         async with httpx.AsyncClient(verify=client_context(authority.ca)) as client:
             assert (await client.get(f"https://127.0.0.1:{port}/")).text == "https"
         assert await asyncio.to_thread(_handshake, port, authority.ca, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
+        assert refused == []
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await asyncio.to_thread(_handshake, port, authority.ca, ssl.TLSVersion.TLSv1_2)
+        with pytest.raises(httpx.TransportError):
+            async with httpx.AsyncClient() as client:
+                await client.get(f"http://127.0.0.1:{port}/?naam=geheim")
+    assert refused == [("tls", None, None)] * 2
 
 
 async def test_files_that_are_no_certificates_are_named(tmp_path: Path) -> None:
