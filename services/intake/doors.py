@@ -26,7 +26,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from events.errors import FieldError, Invalid, Unavailable
+from events.errors import FieldError, Invalid, SetupError, Unavailable
 from events.relay import Relay
 from events.stream import Stream
 from events.tables import outbox
@@ -45,7 +45,9 @@ _AT_ONCE: Final = 5_000
 _BYTES_AT_ONCE: Final = 32 << 20
 _INBOX_AHEAD: Final = 2_000
 _RETRY_S: Final = 1.0
-_OUT: Final = (Unavailable, NatsError, JetStreamError, SQLAlchemyError, OSError, TimeoutError)
+# A key that is refused here is one that this service came in with: a server that reads its configuration anew, as for
+# each department that comes, refuses it for a moment.
+_OUT: Final = (SetupError, Unavailable, NatsError, JetStreamError, SQLAlchemyError, OSError, TimeoutError)
 
 
 async def as_it_came(message: Any) -> Any:
