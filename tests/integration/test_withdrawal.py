@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from events.clock import set_clock
 from projections.registry import PROJECTIONS
 from projections.standing_check import check_relation
 from services.settings import Settings
+from tests.alert_trial import at
 from tests.conftest import AddDepartment
 from tests.running_book import Book, running
 
@@ -20,8 +22,10 @@ SERVICES = ["intake", "relation-view", "contact-alerts", "team-timeline", "api"]
 
 
 @pytest.fixture
-async def book(settings: Settings, department: AddDepartment) -> AsyncGenerator[Book]:
+async def book(settings: Settings, engine: AsyncEngine, department: AddDepartment) -> AsyncGenerator[Book]:
     del department
+    async with engine.begin() as conn:
+        await set_clock(conn, at("2026-06-30"))  # within a year of the contacts
     async with running(settings, SERVICES) as book:
         yield book
 
