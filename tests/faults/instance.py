@@ -15,7 +15,15 @@ from typing import Any
 
 import httpx
 import psutil
+from sqlalchemy import exists, func, select
 
+from events.clock import book_now
+from events.recorded import local_date
+from projections import contact_alerts
+from projections.store import live
+from projections.workflows import projection as workflows
+from services.cli.instance import find
+from services.cli.keeping import engine_of
 from services.embedded.engine import free_port
 
 SERVICES = ("intake", "relation-view", "contact-alerts", "workflows", "team-timeline", "insight", "notary", "api")
@@ -146,7 +154,8 @@ class Instance:
         return next(d["accepted"] for d in status["departments"] if d["name"] == department)
 
     async def settled(self, within_s: float = 600) -> int:
-        """Waits until every projection has all, nothing is parked, and two looks in a row agree; the head then."""
+        """Waits until every projection has all, nothing is parked, no service has something to tell, and two looks in a
+        row agree; the head then."""
         last = -1
         async with asyncio.timeout(within_s), self.http() as client:
             while True:
@@ -154,7 +163,8 @@ class Instance:
                     status: Json = (await client.get("/status")).json()
                     head = status["log"]["head"]
                     there = all(p["position"] == head and p["parked"] == 0 for p in status["projections"])
-                    if there and status["log"]["stream"] == head and status["intake"]["parked"] == 0:
+                    there = there and status["log"]["stream"] == head and status["intake"]["parked"] == 0
+                    if there and await self._at_rest():
                         if head == last:
                             return head
                         last = head
@@ -164,3 +174,18 @@ class Instance:
                     last = -1  # the api itself may be the one that was killed
                 # longer than two ticks: what the services would still send they have sent by then
                 await asyncio.sleep(3 * _TICK_S)
+
+    async def _at_rest(self) -> bool:
+        """Whether the instant of no line and of no duty has come; what was over before anybody looked aside."""
+        engine = engine_of(find(self.where))
+        try:
+            async with engine.connect() as conn:
+                now = await book_now(conn)
+                line = (await live(conn, contact_alerts.PROJECTION)).tables["line"].c
+                duty = (await live(conn, workflows.PROJECTION)).tables["duty"].c
+                until_on = func.coalesce(duty.wanted["until_on"].astext, "9999")
+                over = until_on <= str(local_date(now))
+                waiting = (line.check_at <= now, (duty.check_at <= now) & ~over)
+                return not any([await conn.scalar(select(exists().where(one))) for one in waiting])
+        finally:
+            await engine.dispose()
