@@ -15,6 +15,7 @@ from tests.integration.book import held, registered
 from tests.running_book import Book, running
 
 pytestmark = pytest.mark.full
+expect.set_options(timeout=30_000)  # ms
 
 LINE: dict[str, Any] = {
     "line": "l-1", "our_layer": "board", "their_layer": "board", "cadence": {"mode": "rolling", "every": "P1M"},
@@ -42,7 +43,9 @@ async def book(settings: Settings, department: AddDepartment) -> AsyncGenerator[
                 ("contact.held", held()),
             )
         ]
-        await book.publish(events, added.http_token)
+        last = (await book.publish(events, added.http_token))[-1]["sequence"]
+        for path in ("/v1/relations", "/v1/questions/1"):
+            assert (await book.get(path, **{"If-Position": last})).status_code == 200
         yield book
 
 

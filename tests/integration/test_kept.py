@@ -113,7 +113,7 @@ async def test_what_waits_is_tried_when_it_is_told_to(
     await crm.send(crm.event("relation.registered", registered("Gemeente Den Haag", ("gemeentecode", "0518"))))
     assert await scalar(engine, "SELECT count(*) FROM ledger.parked") == 3
     assert "3 wachtende gebeurtenissen" in (await command("parked", "retry")).stderr
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await scalar(engine, "SELECT count(*) FROM ledger.parked"):
             await asyncio.sleep(0.05)
     assert await scalar(engine, "SELECT count(*) FROM ledger.entry") == 4

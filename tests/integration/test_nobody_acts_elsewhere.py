@@ -34,7 +34,8 @@ ALL_SEE: Final = frozenset({"auditor", "auditor-wmo"})
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """An alert, a loop or a plan's question in the book. `seen_by`, `acted_on_by`: names of `persons`."""
+    """An alert or a loop in the book. `is_it` holds once it is escalated as far as it will be: from then on nothing but
+    an act changes it. `seen_by`, `acted_on_by`: names of `persons`."""
 
     kind: Literal["alerts", "loops"]
     is_it: Callable[[Mapping[str, Any]], bool]
@@ -46,7 +47,7 @@ class Thing:
 _ALERT: Final = ("_acknowledge", "_snooze", "_resolve")
 THINGS: Final = {
     "the alert of a line": Thing(
-        "alerts", lambda i: i["rule"] == "contact_overdue" and i["relation"] == HAAG, _ALERT,
+        "alerts", lambda i: (i["rule"], i["relation"], i["level"]) == ("contact_overdue", HAAG, 2), _ALERT,
         OF_HAAG | {"board", "board-zorg", "auditor"}, OF_HAAG,
     ),
     "an alert that rests on a fact for one department": Thing(
@@ -54,7 +55,7 @@ THINGS: Final = {
         ALL_SEE | {"wmo-zorg", "board-zorg"}, frozenset({"wmo-zorg"}),
     ),
     "the alert of a relation elsewhere": Thing(
-        "alerts", lambda i: i["rule"] == "contact_overdue" and i["relation"] == DELFT, _ALERT,
+        "alerts", lambda i: (i["rule"], i["relation"], i["level"]) == ("contact_overdue", DELFT, 1), _ALERT,
         ALL_SEE | {"jeugd-zorg"}, frozenset({"jeugd-zorg"}),
     ),
     "a loop": Thing(

@@ -60,7 +60,7 @@ class _Handler:
 def mailbox() -> Iterator[tuple[Mailbox, int]]:
     """A mail server on this machine: what it was given, and its port."""
     handler = _Handler()
-    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
+    controller = Controller(handler, hostname="127.0.0.1", port=free_port(), ready_timeout=60)
     controller.start()
     try:
         yield handler.mails, controller.port

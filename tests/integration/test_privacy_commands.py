@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 import pytest
+from nats.js import JetStreamContext
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,6 +24,7 @@ from events.ledger import read
 from events.privacy import ERASED
 from services.access_log import store
 from services.access_log.record import Record, prepare
+from services.cli.operating import as_user
 from services.embedded.doors import signed_in
 from services.identity import accounts, sessions
 from services.intake.erasing import erased_event
@@ -71,6 +73,9 @@ async def test_erase_says_where_it_looked_and_finds_nothing_left(
         async with asyncio.timeout(20):
             while await scalar(engine, "SELECT count(*) FROM ledger.entry") < 10:
                 await asyncio.sleep(0.02)
+            async with as_user(settings, settings.operations_nats_seed) as operations:
+                while (await JetStreamContext(operations).stream_info("INBOX_crm")).state.messages:
+                    await asyncio.sleep(0.02)
         await crm.send(crm.event("contact.held", held("c-7"), "gemeentecode:9999"))
         out, _ = await command(settings, "person", "erase", f"person:{ANNA}", "--yes", "--json")
         report = json.loads(out)
@@ -315,7 +320,7 @@ async def test_a_kill_in_the_middle_loses_nothing(settings: Settings, crm: Depar
     ref = await ref_of(settings, engine)
     event = orjson.dumps(erased_event(settings.source_of("privacy"), ref))
     with intake_process(settings) as process:
-        async with signed_in(settings.nats_url, seed.get_secret_value()) as nc, asyncio.timeout(30):
+        async with signed_in(settings.nats_url, seed.get_secret_value()) as nc, asyncio.timeout(60):
             while True:
                 try:
                     verdict = orjson.loads((await nc.request("submit.relatieboek", event, timeout=1)).data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 from nats.aio.client import Client
@@ -184,21 +183,16 @@ async def test_a_rebuild_that_cannot_go_on_leaves_the_live_one_alone(
 async def test_one_rebuild_at_a_time(book: SmallBook, engine: AsyncEngine, reader: StreamReader) -> None:
     last = await book.write(made(100))
     await caught_up(engine, reader, last)
-    refused: list[Unavailable] = []
-
-    def again(_: Progress) -> None:
-        others.append(asyncio.get_running_loop().create_task(other()))
-
-    async def other() -> None:
-        try:
+    began = asyncio.Event()
+    its_row = select(checkpoint.c.position).where(checkpoint.c.name == "counts", checkpoint.c.state == "live")
+    async with asyncio.TaskGroup() as group, engine.begin() as conn:
+        await conn.execute(its_row.with_for_update())  # until it is let go, no rebuild of it ends
+        group.create_task(rebuild(engine, reader, COUNTS, on_progress=lambda _: began.set()))
+        async with asyncio.timeout(20):
+            await began.wait()
+        with pytest.raises(Unavailable):
             await rebuild(engine, reader, COUNTS)
-        except Unavailable as error:
-            refused.append(error)
-
-    others: list[asyncio.Task[Any]] = []
-    await rebuild(engine, reader, COUNTS, on_progress=again)
-    await asyncio.gather(*others)
-    assert refused
+    assert await states(engine) == [(1, "old"), (2, "live")]
     assert await contents(engine, COUNTS) == folded(COUNTS, book.events)
 
 

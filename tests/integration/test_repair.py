@@ -19,9 +19,9 @@ from tests.integration.book import Department, connection, held, registered, run
 
 async def until_state(client: Client, wanted: str) -> None:
     """Waits until intake says so of itself; it looks every few seconds whether a repair was done."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
-            answer = await client.request("health.intake", b"", timeout=5)
+            answer = await client.request("health.intake", b"", timeout=20)
             if orjson.loads(answer.data)["state"] == wanted:
                 return
             await asyncio.sleep(0.05)

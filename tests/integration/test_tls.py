@@ -102,7 +102,7 @@ async def test_the_whole_book_over_tls(encrypted: tuple[Settings, str], authorit
         assert json.loads(done.stdout)["log"]["head"] == 0
         assert str(book.client.base_url) == url
         async with signed_in(settings.nats_url, seed, prefix=inbox_prefix("zorg"), ca=authority.ca) as client:
-            said = json.loads((await client.request("submit.zorg", b"{}", timeout=10)).data)
+            said = json.loads((await client.request("submit.zorg", b"{}", timeout=20)).data)
             assert said["verdict"] == "rejected"  # no event; but intake answered
         signed = await book.client.post(
             "/", data={"token": (await book.viewers())["all"]}, headers={"Origin": url}, follow_redirects=False

@@ -26,7 +26,7 @@ from services.wiring import Context, Register, Setup, make_app, make_context, se
 Json = dict[str, Any]
 
 
-async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 15) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 60) -> None:
     async with asyncio.timeout(within_s):
         while not await holds():
             await asyncio.sleep(0.02)
@@ -54,7 +54,7 @@ class Running:
 
     async def ends(self) -> None:
         self.stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.task
 
 
@@ -80,7 +80,7 @@ async def test_a_request_in_progress_is_answered_before_the_end(settings: Settin
     async def setup(context: Context) -> AsyncGenerator[None]:
         assert context.nats.is_connected
         assert await engine_answers(context.engine)
-        reply = await context.nats.request("health.intake", timeout=5)
+        reply = await context.nats.request("health.intake", timeout=20)
         happened.append(orjson.loads(reply.data)["state"])
         context.state.set("ready")
         try:
@@ -92,7 +92,7 @@ async def test_a_request_in_progress_is_answered_before_the_end(settings: Settin
     await service.becomes("ready")
     other = make_context(settings, "asker")
     await other.broker.connect()
-    asking = asyncio.create_task(other.nats.request("submit.zorg", b'{"id":"e1"}', timeout=10))
+    asking = asyncio.create_task(other.nats.request("submit.zorg", b'{"id":"e1"}', timeout=60))
     await taken.wait()
     ending = asyncio.create_task(service.ends())
     await until(lambda: asyncio.sleep(0, service.context.state.opened is False))
@@ -210,6 +210,7 @@ async def test_a_break_while_the_flush_is_out_leaves_a_connection_that_hears(
 
     monkeypatch.setattr(Client, "flush", flush)
     service = Running(settings, breaks_once(flushing))
+    await asyncio.wait_for(flushing.wait(), 40)
     with pytest.raises(ExceptionGroup):
         # A connection that no longer hears the server would take ten seconds, or twenty, to close.
         await asyncio.wait_for(service.task, 8)
