@@ -235,6 +235,22 @@ class Stream:
         """Only `reconcile --repair`, with the operations credential, may do this."""
         await self._api(f"STREAM.DELETE.{STREAM}", {})
 
+    async def forget_department(self, department: str) -> int:
+        """Takes away what was told to whoever had this name before, and their reader's place. Both streams stay.
+
+        Only with the operations credential. Returns how many messages wait in the inbox: when there are any, nothing is
+        taken away. Raises Unavailable.
+        """
+        verdicts = f"VERDICTS_{department}"
+        try:
+            waiting = int((await self._api(f"STREAM.INFO.INBOX_{department}", {}))["state"]["messages"])
+            if not waiting:
+                await self._api(f"STREAM.PURGE.{verdicts}", {})
+                await self._api(f"CONSUMER.DELETE.{verdicts}.{department}", {})
+        except NotFoundError:  # made later, and then new
+            return 0
+        return waiting
+
     async def ensure_department(self, department: str, *, max_bytes: int = DEPARTMENT_STREAM_BYTES) -> None:
         """A department's inbox and verdict streams, and its pull consumer on the latter. Made if absent, else left."""
         common: dict[str, Any] = {

@@ -57,14 +57,33 @@ async def signed_in(
         await client.close()
 
 
+@asynccontextmanager
+async def _as_operations(settings: Settings) -> AsyncGenerator[Stream]:
+    seed = settings.operations_nats_seed or settings.relay_nats_seed
+    async with signed_in(settings.nats_url, seed.get_secret_value() if seed else None, ca=settings.ca) as client:
+        yield Stream(client, replicas=settings.replicas)
+
+
+async def forget_doors(settings: Settings, departments: Iterable[str]) -> None:
+    """Takes away what NATS has for departments that had these names before; who gets one now reads none of it.
+
+    What still waits in an inbox would be taken for the new one's: SetupError. Raises Unavailable.
+    """
+    async with _as_operations(settings) as stream:
+        for name in departments:
+            if waiting := await stream.forget_department(name):
+                raise SetupError(
+                    f"In het postvak van de vorige afdeling {name} wachten nog {waiting} berichten. Start Relatieboek: "
+                    "dan krijgen ze hun antwoord. Voeg de afdeling daarna toe, of kies een andere naam."
+                )
+
+
 async def open_doors(settings: Settings, departments: Iterable[str]) -> None:
     """Makes inbox, verdict stream and its pull consumer `<department>` for each; idempotent.
 
     Raises Unavailable, and SetupError where NATS has no room left to set aside for them.
     """
-    seed = settings.operations_nats_seed or settings.relay_nats_seed
-    async with signed_in(settings.nats_url, seed.get_secret_value() if seed else None, ca=settings.ca) as client:
-        stream = Stream(client, replicas=settings.replicas)
+    async with _as_operations(settings) as stream:
         for name in departments:
             try:
                 await stream.ensure_department(name)

@@ -20,7 +20,7 @@ from services.embedded import credentials as store
 from services.embedded.accounts import BOOK, SERVICES, Keys, accounts, inbox_prefix, new_seed, public_key
 from services.embedded.credentials import Credentials, NatsEntry, new_token, visible_prefix
 from services.embedded.datadir import DataDir
-from services.embedded.doors import open_doors, reload_until, tell_intake
+from services.embedded.doors import forget_doors, open_doors, reload_until, tell_intake
 from services.embedded.nats import DEPARTMENT_NAME, Nats
 from services.intake.departments import OWN_GLOBS, Department
 from services.settings import Settings
@@ -30,6 +30,7 @@ EVERYTHING: Final = "all"
 # What api and intake know of departments is at most this old (services.access, services.intake.departments), and a
 # reading that began just before the change may end just after it.
 ENDED_WITHIN_S: Final = MAX_AGE_S + 0.5
+_NO_NATS: Final = "NATS antwoordt niet: start Relatieboek, en voeg de afdeling toe terwijl het draait."
 # Two at the same moment must not both find a source free.
 _ONE_AT_A_TIME: Final = text("LOCK TABLE ledger.department IN SHARE ROW EXCLUSIVE MODE")
 
@@ -76,8 +77,10 @@ async def add_department(
 async def add_departments(settings: Settings, wanted: Sequence[Wanted]) -> list[Added]:
     """Registers departments with new credentials; a revoked name may be used again, with new ones.
 
-    Writes the ledger first, then the credentials file, then NATS (embedded: reloaded without dropping anyone). Broken
-    off in between, the department is registered; `revoke` and add it again. `settings` as of `credentials.complete`.
+    Who gets such a name, perhaps somebody else, finds nothing on NATS of who had it before: their verdicts are taken
+    away first, and while something of theirs waits in the inbox the name is refused. Writes the ledger, then the
+    credentials file, then NATS (embedded: reloaded without dropping anyone). Broken off in between, the department is
+    registered; `revoke` and add it again. `settings` as of `credentials.complete`.
     Raises SetupError for a bad or taken name or source, and when NATS does not follow.
     """
     for one in wanted:
@@ -88,6 +91,7 @@ async def add_departments(settings: Settings, wanted: Sequence[Wanted]) -> list[
     try:
         async with engine.begin() as conn:
             await conn.execute(_ONE_AT_A_TIME)
+            await _forget_before(conn, settings, wanted)
             for one in wanted:
                 await _check_free(conn, one)
                 await _insert(conn, one, tokens[one.name], public_key(seeds[one.name]))
@@ -99,9 +103,7 @@ async def add_departments(settings: Settings, wanted: Sequence[Wanted]) -> list[
             await open_doors(settings, seeds)
         except Unavailable:
             if embedded:
-                raise SetupError(
-                    "NATS antwoordt niet: start Relatieboek, en voeg de afdeling toe terwijl het draait."
-                ) from None
+                raise SetupError(_NO_NATS) from None
         if embedded:
             await _reconfigure(settings, engine, seeds)
         await tell_intake(settings)
@@ -238,6 +240,19 @@ def _check(one: Wanted) -> None:
             )
         if is_own(source):
             raise SetupError(f"'{source}' is een bron van Relatieboek zelf; geen afdeling kan die hebben.")
+
+
+async def _forget_before(conn: AsyncConnection, settings: Settings, wanted: Sequence[Wanted]) -> None:
+    t = tables.department.c
+    had = select(t.name).where(t.name.in_([one.name for one in wanted]), t.revoked_at.is_not(None))
+    if names := (await conn.scalars(had.order_by(t.name))).all():
+        try:
+            await forget_doors(settings, names)
+        except Unavailable:
+            raise SetupError(
+                f"De naam {names[0]} is eerder gebruikt, en wat NATS daarvan heeft, is niet op te ruimen. {_NO_NATS} "
+                "Dit kan alleen met de sleutel van operations (RELATIEBOEK_OPERATIONS_NATS_SEED)."
+            ) from None
 
 
 async def _check_free(conn: AsyncConnection, one: Wanted) -> None:
