@@ -42,6 +42,7 @@ class Parts:
     registry: CollectorRegistry
     oidc: Oidc | None = None
     security: SecurityLog = field(default_factory=SecurityLog)
+    refusals: SecurityLog = field(default_factory=lambda: SecurityLog(lines=600, of_one=60))  # of departments
     bodies: Room = field(default_factory=lambda: Room(_MOST_BODY_BYTES))
 
     @property

@@ -28,7 +28,7 @@ from services.access import Publisher
 from services.api.answering import json_response, problem_response
 from services.api.asking import Asked, Credentials, HasParts, NoKeys, PublisherToken, identity_of, publisher_of
 from services.api.parts import Parts
-from services.api.reading import declared_bytes, read_body
+from services.api.reading import declared_bytes, read_body, said_bytes
 from services.problems import Answer, Refused, answer_to, describe, refuse, seconds
 from services.strict_json import is_json, read_json
 
@@ -55,11 +55,12 @@ async def publish(request: Request, parts: HasParts, credentials: Credentials, _
     with the verdicts in the order of the events.
     """
     seen: dict[str, str | None] = {"id": None, "source": None}
+    department: Publisher | Refused | None = None
     try:
+        department = await _department(request, parts, credentials)
         media = _media_type(request)
         most = MAX_BATCH_BYTES if media == BATCH else MAX_EVENT_BYTES
         size = declared_bytes(request, most)
-        department = await _department(request, parts, credentials)
         if isinstance(department, Refused):
             await read_body(request, most, keep=False)
             _mode(request, media)
@@ -73,7 +74,13 @@ async def publish(request: Request, parts: HasParts, credentials: Credentials, _
             reply = await parts.bus.request(subject, event, timeout_s=SUBMIT_TIMEOUT_S)
             return verdict_response(verdicts_in(reply)[0])
     except (Refused, Invalid, Unavailable) as error:
-        return _refusal(answer_to(error), seen, error)
+        answer = answer_to(error)
+        if isinstance(department, Publisher) and not isinstance(error, Unavailable) and error.code != "busy":
+            # No event that intake could keep: a part of a body, or a body that is none. Its sender hears why.
+            parts.refusals.of_department(
+                department.name, code=error.code, status=answer.status, size=said_bytes(request)
+            )  # fmt: skip
+        return _refusal(answer, seen, error)
 
 
 async def _department(request: Request, parts: Parts, credentials: Credentials) -> Publisher | Refused:

@@ -12,14 +12,18 @@ from services.problems import Refused, refuse
 BODY_TIMEOUT_S: Final = 30.0
 
 
+def said_bytes(request: Request) -> int | None:
+    """How large the body says it is; None where it does not say."""
+    said = request.headers.get("content-length", "")
+    return int(said[:19]) if said.isascii() and said.isdigit() else None
+
+
 def declared_bytes(request: Request, most: int) -> int:
     """How large the body says it is, or `most` where it does not say. Raises Refused (413) above that."""
-    declared = request.headers.get("content-length", "")
-    if not (declared.isascii() and declared.isdigit()):
-        return most
-    if int(declared[:19]) > most:
+    said = said_bytes(request)
+    if said is not None and said > most:
         raise _too_large(most)
-    return int(declared)
+    return most if said is None else said
 
 
 def _too_large(most: int) -> Refused:

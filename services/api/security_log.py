@@ -18,7 +18,8 @@ _MINUTE_S: Final = 60.0
 
 
 class SecurityLog:
-    """At most `lines` a minute, of one address at most `of_one`; what is left out is counted in one line after it.
+    """At most `lines` a minute, of one address or department at most `of_one`; what is left out is counted in one line
+    after it.
 
     Memory: the addresses of one minute's lines. `clock`: seconds that only grow.
     """
@@ -29,28 +30,33 @@ class SecurityLog:
         self._lines, self._of_one, self._clock = lines, of_one, clock
         self._since = clock()
         self._written = self._left_out = 0
-        self._by_address: dict[str, int] = {}
+        self._by_one: dict[str, int] = {}
 
     def note(self, *, method: str, route: str, status: int, address: str | None, client: str) -> None:
         """One call that was turned away, or that came without an identity. Holds no token and nothing that was sent."""
         self._write(
-            "security.unknown_caller", address, method=method, route=route, status=status, client=client
+            "security.unknown_caller", address, method=method, route=route, status=status, address=address,
+            client=client,
         )  # fmt: skip
 
     def refused(self, code: str, status: int | None, address: str | None) -> None:
         """What was refused before it was read as a call: nobody knows what it was about. `code`: of its problem, or
         `tls` for a handshake that failed, which has no status and tells no address."""
-        self._write("security.refused", address, code=code, status=status)
+        self._write("security.refused", address, code=code, status=status, address=address)
 
-    def _write(self, event: str, address: str | None, **told: str | int | None) -> None:
+    def of_department(self, department: str, *, code: str, status: int, size: int | None) -> None:
+        """What a department sent and intake never saw. `size`: bytes, as far as it said."""
+        self._write("publish.refused", department, department=department, code=code, status=status, bytes=size)
+
+    def _write(self, event: str, one: str | None, **told: str | int | None) -> None:
         self._turn()
-        of_one = self._by_address.get(address or "", 0)
+        of_one = self._by_one.get(one or "", 0)
         if self._written >= self._lines or of_one >= self._of_one:
             self._left_out += 1
             return
         self._written += 1
-        self._by_address[address or ""] = of_one + 1
-        _log.warning(event, address=address, **told)
+        self._by_one[one or ""] = of_one + 1
+        _log.warning(event, **told)
 
     def _turn(self) -> None:
         now = self._clock()
@@ -59,7 +65,7 @@ class SecurityLog:
         if self._left_out:
             _log.warning("security.left_out", calls=self._left_out, seconds=round(now - self._since))
         self._since, self._written, self._left_out = now, 0, 0
-        self._by_address.clear()
+        self._by_one.clear()
 
 
 def address_of(scope: Scope) -> str | None:

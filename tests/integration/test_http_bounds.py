@@ -269,9 +269,46 @@ async def test_what_never_becomes_a_call_is_in_the_security_log(book: Book, sett
     assert token.removeprefix("Bearer ") not in "".join(lines)
 
 
-def security_lines(settings: Settings) -> list[str]:
+async def test_what_a_department_is_refused_at_the_door_can_be_found(
+    book: Book, department: AddDepartment, settings: Settings
+) -> None:
+    token = (await department("zorg")).http_token
+
+    async def chunks() -> AsyncGenerator[bytes]:
+        for _ in range(80):
+            yield b"[" * 65536
+
+    one = "application/cloudevents+json"
+    for body, headers, code in (
+        (b" " * 70_000 + b"geheim", {"Content-Type": one}, "too_large"),
+        (chunks(), {"Content-Type": BATCH}, "too_large"),
+        (json.dumps([{"id": "geheim"}] * 1_001).encode(), {"Content-Type": BATCH}, "too_large"),
+        (b"geheim", {"Content-Type": "text/geheim"}, "unsupported_media_type"),
+        (b"[]", {"Content-Type": BATCH, "Content-Encoding": "gzip"}, "unsupported_media_type"),
+        (b"[" * 20_000 + b"]" * 20_000, {"Content-Type": BATCH}, "schema"),
+        (b'{"id": "geheim"}', {"Content-Type": BATCH}, "schema"),
+        (b'{"id": "geheim", "id": "geheim"}', {"Content-Type": one}, "schema"),
+        (b"geheim", {"Content-Type": "application/json", "ce-id": "geheim"}, "schema"),
+    ):
+        before = security_lines(settings, "publish.refused")
+        answer = await book.client.post(
+            "/v1/events", content=body, headers={**headers, "Authorization": f"Bearer {token}"}
+        )
+        told = answer.json()
+        assert (told["verdict"], told["type"]) == ("rejected", f"urn:relatieboek:problem:{code}"), told
+        line = security_lines(settings, "publish.refused")[len(before)]
+        size = str(len(body)) if isinstance(body, bytes) else "None"
+        logged = dict(part.split("=") for part in line.split() if "=" in part)
+        expected = {"department": "zorg", "code": code, "status": str(answer.status_code), "bytes": size}
+        assert logged.items() >= expected.items(), line
     log = (settings.data_dir / "api.log").read_text()
-    return [line for line in log.splitlines() if "security.refused" in line]
+    assert "geheim" not in log
+    assert "security." not in log, "a department is not nobody"
+
+
+def security_lines(settings: Settings, event: str = "security.refused") -> list[str]:
+    log = (settings.data_dir / "api.log").read_text()
+    return [line for line in log.splitlines() if event in line]
 
 
 async def test_bodies_are_bounded_for_whoever_sends_them(book: Book, department: AddDepartment) -> None:

@@ -177,7 +177,10 @@ class TestSecurityLog:
             assert [line["address"] for line in lines][:2] == ["10.0.0.1", "10.0.0.1"]
             clock.now_s = 60.0
             self.call(log, "10.0.0.1")
-        said: list[Any] = [line["event"] for line in lines[5:]]
+            for _ in range(3):
+                log.of_department("zorg", code="too_large", status=413, size=70_000)
+        assert [line["event"] for line in lines[7:]] == ["publish.refused"] * 2
+        said: list[Any] = [line["event"] for line in lines[5:7]]
         assert said == ["security.left_out", "security.unknown_caller"]
         assert lines[5]["calls"] == 195
         assert lines[6] == {
