@@ -34,6 +34,9 @@ _ANSWER_S: Final = 12.0
 _PATIENCE_S: Final = 120.0
 _BUSY_PATIENCE_S: Final = 300.0
 
+_REFUSED: Final = "NATS op {login.url} weigert afdeling {login.department}: {error}."
+_AWAY: Final = (OSError, nats.errors.NoServersError, TimeoutError)
+
 Request = Callable[[bytes], Awaitable[bytes]]
 VerdictJson = dict[str, Any]
 
@@ -92,28 +95,32 @@ class Login:
 async def connected(login: Login) -> AsyncGenerator[Request]:
     """A function that sends one array and returns the reply. Raises SetupError when the server refuses or is not there.
 
-    The function raises Unavailable when no intake answers or the answer takes too long.
+    The function raises Unavailable when no intake answers or the answer takes too long. It connects anew when nats-py
+    has given its connection up, which it does after most refusals by the server, also in the middle of a reconnect.
     """
     try:
         client = await _connect(login)
-    except (OSError, nats.errors.NoServersError, TimeoutError) as error:
+    except _AWAY as error:
         raise SetupError(
             f"NATS antwoordt niet op {login.url}. Draait Relatieboek? Start het met `relatieboek up`."
         ) from error
     except nats.errors.Error as error:
-        raise SetupError(f"NATS op {login.url} weigert afdeling {login.department}: {error}.") from error
+        raise SetupError(_REFUSED.format(login=login, error=error)) from error
     subject = f"submit.{login.department}"
+    one_at_a_time = asyncio.Lock()
 
     async def request(body: bytes) -> bytes:
+        nonlocal client
         try:
+            async with one_at_a_time:
+                if client.is_closed:
+                    client = await _connect(login)
             return (await client.request(subject, body, timeout=_ANSWER_S)).data
         except nats.errors.NoRespondersError as error:
             raise Unavailable("intake") from error
-        except (
-            nats.errors.TimeoutError,
-            nats.errors.ConnectionClosedError,
-            nats.errors.OutboundBufferLimitError,
-        ) as error:
+        except (*_AWAY, nats.errors.Error) as error:
+            if "authorization violation" in str(error).casefold():  # the key is good no more; waiting mends nothing
+                raise SetupError(_REFUSED.format(login=login, error=error)) from error
             raise Unavailable("nats") from error
 
     try:

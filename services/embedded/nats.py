@@ -28,6 +28,7 @@ DEPARTMENT_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,30}")
 _MOST_BYTES: Final = 50 * 1024**3
 _SHARE_OF_DISK: Final = 0.8
 _START_S: Final = 120.0
+_SIGN_IN_S: Final = 5
 
 
 def render_config(
@@ -50,6 +51,8 @@ def render_config(
     config: dict[str, Any] = {
         "listen": f"{host}:{port}",
         "max_payload": MAX_PAYLOAD,
+        # The server's own 2 s are too few where all cores are busy, and nats-py never comes back after this refusal.
+        "authorization": {"timeout": _SIGN_IN_S},
         "jetstream": {"store_dir": store_dir, "sync_interval": "always", "max_file_store": max_file},
         "accounts": accounts(keys, departments),
     }

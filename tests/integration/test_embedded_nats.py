@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import nats.errors
 import pytest
@@ -167,6 +168,18 @@ async def test_a_reply_address_cannot_write_into_the_book_or_to_another(
         inbox = await service.jetstream().stream_info("INBOX_kwaliteit")
         assert inbox.state.messages == 0
         assert heard.pending_msgs == 0
+
+
+async def test_who_needs_a_while_to_sign_in_is_waited_for(settings: Settings) -> None:
+    """Three seconds, where the server by itself allows two: a client on a busy machine."""
+    port = urlsplit(settings.nats_url).port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert (await reader.readline()).startswith(b"INFO")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(3):
+            await reader.readline()
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_department_has_its_connections_and_subscriptions_and_others_have_theirs(
