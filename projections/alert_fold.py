@@ -9,8 +9,8 @@ from typing import Any, Final
 from events.recorded import Recorded, instant, local_date
 from projections.alert_line import POLICY, line_key
 from projections.alert_rule import anchor_on
-from projections.alert_settle import blank_line
 from projections.alert_sight import bits_of
+from projections.alert_terms import blank_line
 from projections.institution import ALL
 from projections.rows import Group, Need, One, Row, Rows
 

@@ -22,6 +22,8 @@ RULE: Final = "contact_overdue"
 RULE_VERSION: Final = 1
 
 POLICY: Final = "policy:"
+# Among the positions of a line that ends with its relation: that of the relation's end.
+RELATION_ENDED: Final = "relation_ended"
 _UUID: Final = 36
 
 

@@ -13,6 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from events.recorded import local_date
 from projections.alert_line import (
+    RELATION_ENDED,
     RULE,
     RULE_VERSION,
     alert_id,
@@ -153,7 +154,8 @@ def _resolution(
         # Merged: it goes on under the survivor, or another line stands. Unmerged: it goes back to where it was.
         return ("recomputed" if opened["relation"] != row["relation"] else "merged"), [cause]
     if line.ended_on is not None and today >= line.ended_on:
-        return "line_ended", [row["positions"].get("ended", cause)]
+        where = row["positions"]
+        return "line_ended", [where.get(RELATION_ENDED) or where.get("ended", cause)]
     if opened["rule_version"] < RULE_VERSION:
         return "rule_changed", [cause]
     last_ok = date.fromisoformat(opened["last_ok_on"])

@@ -1,35 +1,27 @@
 """The columns of the lines that follow from more than their own events: policy, merges, calendar, alerts elsewhere.
 
 Pure, and a function of the rows alone: it gives the same columns however the events were cut into batches. A line of a
-relation that is in no merge, under no policy, is settled only when its own facts changed.
+relation that is in no merge, under no policy, is settled only when its own facts change, or its relation's tier or end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import Any, Final
 
-from events.recorded import ORGANISATION, instant, local_date
+from events.recorded import ORGANISATION, instant
 from projections.alert_check import settle_line
-from projections.alert_line import POLICY, open_of, united_bucket
+from projections.alert_line import POLICY, RELATION_ENDED, open_of, united_bucket
+from projections.alert_relation import end_of
+from projections.alert_terms import Tiers, blank_line, by_its_own, terms_of, terms_of_old, tier_since
 from projections.institution import ALL, Institution, Run
 from projections.kin import Kin
-from projections.layers import pair_bit
 from projections.rows import Group, Need, One, Row, Rows
 from projections.working_calendar import WorkingCalendar
 
 INSTITUTION: Final = "institution"
-_LONG_AGO: Final = date.min
-_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# What a policy says of a line.
-_TERMS: Final = (
-    "our_layer", "their_layer", "pair", "cadence", "channels", "starts_on", "grace_working_days", "ended_on",
-    "positions", "policy_version",
-)  # fmt: skip
-
-Tiers = Sequence[Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +107,10 @@ class _Settling:
         self._members = around.kin.members(relation)
         self._root = self._members[0]
         self._row: Row = rows.get("relation", relation) or {}
-        self._tiers: Tiers = (rows.get("relation", self._root) or self._row)["tiers"]
+        head = rows.get("relation", self._root) or self._row
+        self._tiers: Tiers = head["tiers"]
+        self._end = end_of(head)
+        self._heads = (self._row, head)
         self._tier: str | None = self._tiers[-1][1] if self._tiers else None
         self._runs = around.institution.runs(self._tier) if relation == self._root else ()
         self._family = len(self._members) > 1
@@ -129,21 +124,23 @@ class _Settling:
         own: list[Row] = []
         if not by_itself:
             own = [
-                line for member in self._members for line in self._rows.group("line", member)
+                by_its_own(line) for member in self._members for line in self._rows.group("line", member)
                 if line["our_layer"] is not None and not line["line"].startswith(POLICY)
             ]  # fmt: skip
         for line in list(lines):
             if line["line"].startswith(POLICY):
                 continue
             moved = line["tier"] != self._tier or line["root"] != self._root or self._around.everything
-            if by_itself and not (line["stale"] or moved):
+            if by_itself and not (line["stale"] or moved or self._ends_otherwise(line)):
                 continue
-            self._settle({**line, "conflict": self._conflicts(line, own)}, own)
+            row = by_its_own(line)
+            self._settle({**row, "conflict": self._conflicts(row, own)}, own)
         if not by_itself:
             self._settle_policies(own)
 
     def _settle(self, row: Row, own: Sequence[Row], run: Run | None = None) -> None:
         row.update(stale=False, root=self._root, tier=self._tier)
+        row.update(self._stopped(row))
         row["hosted"] = self._hosted(row["line"])
         opened = open_of(row)
         row["target"] = self._root if opened is None else opened["relation"]
@@ -156,10 +153,28 @@ class _Settling:
         if known != row:
             self._rows.put("line", row)
 
+    def _stopped(self, row: Row) -> dict[str, Any]:
+        """When the line ends, and by what: its relation's end is the survivor's (docs/decisions/0020)."""
+        positions = {name: at for name, at in row["positions"].items() if name != RELATION_ENDED}
+        end, ended_on = self._end, row["ended_on"]
+        if end is None or (ended_on is not None and ended_on <= end.on):
+            return {"ended_on": ended_on, "positions": positions}
+        return {"ended_on": end.on, "positions": {**positions, RELATION_ENDED: end.position}}
+
+    def _ends_otherwise(self, line: Row) -> bool:
+        """Whether the row of a line does not say yet by what it ends."""
+        if self._end is None and RELATION_ENDED not in line["positions"]:
+            return False
+        after = self._stopped(by_its_own(line))
+        return after["positions"] != line["positions"] or after["ended_on"] != line["ended_on"]
+
     def _caused(self, row: Row, own: Sequence[Row], buckets: Sequence[Row], run: Run | None) -> None:
         """What the line's due days follow from last, and when the book learned of that."""
-        positions = [row["own_position"], self._row["withdrawn_position"]]
-        instants: list[datetime | None] = [row["own_at"], self._row["withdrawn_at"]]
+        positions = [row["own_position"], *(head["withdrawn_position"] for head in self._heads)]
+        instants: list[datetime | None] = [row["own_at"], *(head["withdrawn_at"] for head in self._heads)]
+        if self._end is not None and RELATION_ENDED in row["positions"]:
+            positions.append(self._end.position)
+            instants.append(self._end.recorded_at)
         positions += [self._around.merged_at.get(member, 0) for member in self._members]
         if self._family or run is not None:
             same = [line for line in own if line["pair"] == row["pair"]]
@@ -202,7 +217,7 @@ class _Settling:
         One that an alert was ever raised for stays, ended, so that the alert can be resolved and shown.
         """
         asked: dict[str, Run] = {run.line: run for run in self._runs}
-        since = _tier_since(self._tiers)
+        since = tier_since(self._tiers)
         had = {tier for _, tier, *_ in (*self._row["tiers"], *self._tiers)}
         kept = {row["line"]: row for row in self._rows.group("line", self._relation) if row["line"].startswith(POLICY)}
         for line in sorted({*asked, *kept}):
@@ -211,58 +226,16 @@ class _Settling:
                 if known is not None and not known["alerts"]:
                     self._rows.delete("line", self._relation, line)
                 elif known is not None:
-                    self._settle({**known, **_terms_of_old(self._around.institution.run(line, had))}, own)
+                    self._settle({**known, **terms_of_old(self._around.institution.run(line, had))}, own)
                 continue
             of_their_own = [o for o in own if (o["our_layer"], o["their_layer"]) == run.terms[:2]]
             ends = [o["ended_on"] for o in of_their_own]
             starts_on = max([run.starts_on, since, *(end for end in ends if end is not None)])
             stands = all(end is not None for end in ends) and (run.ended_on is None or starts_on < run.ended_on)
-            if not stands and (known is None or not known["alerts"]):
+            asks = stands and (self._end is None or starts_on < self._end.on)
+            if not asks and (known is None or not known["alerts"]):
                 if known is not None:
                     self._rows.delete("line", self._relation, line)
                 continue
             row = known or blank_line(self._relation, line)
-            self._settle({**row, **_terms(run, starts_on, run.ended_on if stands else starts_on)}, own, run)
-
-
-def blank_line(relation: str, line: str, at: datetime = _NEVER) -> Row:
-    """The row of a line of which nothing is known yet, but that its first event was recorded `at`; a policy's line has
-    no events of its own."""
-    return {
-        "relation": relation, "line": line, "our_layer": None, "their_layer": None, "their_person": None,
-        "vacant_on": None, "pair": None, "cadence": None, "channels": None, "starts_on": None,
-        "grace_working_days": None, "owner": None, "ended_on": None, "pauses": [], "facts": {}, "positions": {},
-        "hidden": 0, "own_position": 0, "own_at": at, "own_seen_at": at, "cause_position": 0, "cause_at": at,
-        "seen_at": at, "open": None, "alerts": {}, "last_overdue_on": None, "hosted": None, "root": relation,
-        "target": relation, "tier": None, "policy_version": None, "conflict": False, "check_at": None,
-        "overdue_from": None, "overdue_on": None, "last_on": None, "stale": True,
-    }  # fmt: skip
-
-
-def _terms(run: Run, starts_on: date, ended_on: date | None) -> dict[str, Any]:
-    terms = run.terms
-    return {
-        "our_layer": terms.our_layer, "their_layer": terms.their_layer,
-        "pair": pair_bit(terms.our_layer, terms.their_layer), "cadence": dict(terms.cadence),
-        "channels": None if terms.channels is None else list(terms.channels), "starts_on": starts_on,
-        "grace_working_days": terms.grace_working_days, "ended_on": ended_on, "positions": {"set": run.position},
-        "policy_version": run.version,
-    }  # fmt: skip
-
-
-def _terms_of_old(run: Run | None) -> dict[str, Any]:
-    """The terms of a line that nobody asks for any more: what stood in its row depends on when it was looked at."""
-    if run is not None:
-        return _terms(run, run.starts_on, run.starts_on)
-    blank = blank_line("", "")
-    return {name: blank[name] for name in _TERMS}
-
-
-def _tier_since(tiers: Tiers) -> date:
-    """The day since which the tier is what it is: an assignment of the same tier again begins nothing new."""
-    since = _LONG_AGO
-    before: str | None = None
-    for stamp, tier, *_ in tiers:
-        if tier != before:
-            since, before = local_date(instant(stamp[0])), tier
-    return since
+            self._settle({**row, **terms_of(run, starts_on, run.ended_on if stands else starts_on)}, own, run)

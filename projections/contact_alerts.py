@@ -21,16 +21,17 @@ from events.recorded import ORGANISATION, Recorded, iso, local_date
 from projections import line_facts
 from projections.alert_fold import ALERT_KINDS, alert_needs, fold_alert
 from projections.alert_line import POLICY
-from projections.alert_settle import INSTITUTION, blank_line, settle, settle_needs, spread
+from projections.alert_relation import fold_assignment, fold_department, fold_relation, fold_withdrawn
+from projections.alert_settle import INSTITUTION, settle, settle_needs, spread
 from projections.alert_sight import RESTRICTED, fold_sight, sight_needs
 from projections.alert_tables import metadata
+from projections.alert_terms import blank_line
 from projections.contact_facts import CONTACT_KINDS
 from projections.contact_same import DECLARED, Kept, State, Way, same_needs, turns
 from projections.due import LEAD_WORKING_DAYS
 from projections.institution import ALL, INSTITUTION_KINDS, fold_institution, institution_needs
 from projections.kin import alias_needs, fold_alias
 from projections.line_facts import LINE_KINDS
-from projections.names import name_key
 from projections.rows import Group, Need, One, Projection, Row, Rows
 from projections.staff import STAFF_KINDS, fold_staff, staff_needs
 from projections.viewer import narrowest, restriction
@@ -40,12 +41,6 @@ _ASSIGNMENT_KINDS: Final = frozenset({"team.relation_assigned", "team.relation_u
 _COUNTERPART_KINDS: Final = frozenset({"counterpart.added", "counterpart.moved", "counterpart.departed"})
 _NOTHING: Final[dict[str, list[Any]]] = {}
 _OPEN: Final[Mapping[int, int]] = {}
-# column of the relation's row -> field of the payload, by kind
-_REGISTERS: Final[Mapping[str, Mapping[str, str]]] = {
-    "relation.registered": {"name": "name", "kind": "kind"},
-    "relation.details_changed": {"name": "name", "kind": "kind"},
-    "relation.owner_assigned": {"owner": "employee"},
-}
 
 
 def needs(event: Recorded) -> Iterable[Need]:
@@ -79,7 +74,7 @@ def needs(event: Recorded) -> Iterable[Need]:
 def evolve(rows: Rows, event: Recorded) -> None:
     """Folds one event in. Events of one relation come in the order of the book."""
     kind = event.kind
-    _department(rows, event)
+    fold_department(rows, event)
     if event.relation == ORGANISATION:
         if kind in INSTITUTION_KINDS:
             fold_institution(rows, event)
@@ -87,7 +82,7 @@ def evolve(rows: Rows, event: Recorded) -> None:
         elif kind in STAFF_KINDS:
             fold_staff(rows, event)
         return
-    _relation(rows, event)
+    fold_relation(rows, event)
     fold_sight(rows, event)
     fold_alias(rows, event)
     if event.absorbed is not None:
@@ -104,32 +99,28 @@ def evolve(rows: Rows, event: Recorded) -> None:
     elif kind in ALERT_KINDS:
         fold_alert(rows, event)
     elif kind in _ASSIGNMENT_KINDS:
-        _assignment(rows, event)
+        fold_assignment(rows, event)
 
 
 def evolve_withdrawn(rows: Rows, event: Recorded, withdrawal: Recorded) -> None:
     """A withdrawn event leaves nothing but that the due days may follow from its withdrawal. A line that it set keeps a
     row without terms: an alert may be open for it."""
-    _department(rows, event)
+    fold_department(rows, event)
     if event.relation == ORGANISATION:
         if event.kind in INSTITUTION_KINDS:
             rows.put("pending", {"whole": ALL, "what": INSTITUTION})
         return
     fold_sight(rows, event)
-    _relation(rows, event, withdrawn=True)
     if event.kind == "schedule.line_set" and rows.get("line", event.relation, event.data["line"]) is None:
         rows.put("line", blank_line(event.relation, event.data["line"], event.recorded_at))
-    row: Row = dict(rows.get("relation", event.relation) or {})
-    if withdrawal.position > row["withdrawn_position"]:
-        row.update(withdrawn_position=withdrawal.position, withdrawn_at=withdrawal.recorded_at)
-        rows.put("relation", row)
+    fold_withdrawn(rows, event, withdrawal)
 
 
 def build(calendar: WorkingCalendar, lead_working_days: int = LEAD_WORKING_DAYS) -> Projection:
     """The projection for an institution's calendar and lead."""
     return Projection(
         name="contact_alerts",
-        version=10,
+        version=11,
         metadata=metadata,
         needs=needs,
         evolve=evolve,
@@ -142,45 +133,6 @@ def build(calendar: WorkingCalendar, lead_working_days: int = LEAD_WORKING_DAYS)
 
 
 PROJECTION: Final = build(WorkingCalendar())
-
-
-def _department(rows: Rows, event: Recorded) -> None:
-    known = rows.get("department", event.department)
-    if known is None or event.recorded_at > known["last_at"]:
-        rows.put("department", {"department": event.department, "last_at": event.recorded_at})
-
-
-def _relation(rows: Rows, event: Recorded, *, withdrawn: bool = False) -> None:
-    known: Row | None = rows.get("relation", event.relation)
-    if known is None:
-        rows.put("roster", {"whole": ALL, "relation": event.relation})
-        known = {
-            "relation": event.relation, "version": 0, "name": None, "name_key": None, "kind": None, "tier": None,
-            "tiers": [], "owner": None, "stamps": {}, "withdrawn_position": 0, "withdrawn_at": None,
-            "root": event.relation,
-        }  # fmt: skip
-    row: Row = {**known, "version": max(known["version"], event.version)}
-    registers = () if withdrawn else _REGISTERS.get(event.kind, {}).items()
-    for column, field in registers:
-        value = event.data.get(field)
-        if value is not None and event.stamp > row["stamps"].get(column, []):
-            row[column] = value
-            row["stamps"] = {**row["stamps"], column: event.stamp}
-    if row["name"] != known["name"]:
-        row["name_key"] = name_key(row["name"])
-    if event.kind == "relation.tier_assigned" and not withdrawn:
-        assigned = [event.stamp, event.data["tier"], event.position, iso(event.recorded_at)]
-        row["tiers"] = sorted([t for t in row["tiers"] if t[0] != event.stamp] + [assigned])
-        row["tier"] = row["tiers"][-1][1]
-    rows.put("relation", row)
-
-
-def _assignment(rows: Rows, event: Recorded) -> None:
-    team, stamp = event.data["team"], event.stamp
-    known = rows.get("assignment", event.relation, team)
-    if known is None or stamp > known["stamp"]:
-        assigned = event.kind == "team.relation_assigned"
-        rows.put("assignment", {"relation": event.relation, "team": team, "assigned": assigned, "stamp": stamp})
 
 
 def _counterpart(rows: Rows, event: Recorded) -> None:

@@ -57,6 +57,12 @@ def standing(facts: Facts) -> Facts:
     return found
 
 
+def ends_on(facts: Facts) -> date | None:
+    """The first day on which the line is ended by its own facts."""
+    ended = standing(facts).get("ended")
+    return None if ended is None else date.fromisoformat(ended[1])
+
+
 def derive(facts: Facts) -> dict[str, Any]:
     """The columns of a line's row that follow from its facts."""
     stands = standing(facts)

@@ -109,7 +109,7 @@ def _as_json(row: Row, line: Line, state: LineState, on: Sequence[date]) -> dict
         "last_contact_on": _iso(on[-1]) if on else None,
         "contacts": len(on),
         "owner": line.owner,
-        "conflict": bool(row.get("conflict")),
+        "conflict": bool(row.get("conflict")) and state.state != "ended",
     }
 
 

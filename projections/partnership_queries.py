@@ -145,7 +145,7 @@ async def contributors(conn: AsyncConnection, now: datetime, viewer: Viewer) -> 
     """What `contributors_of` gives: of the whole institution who contributes, of the relations that this viewer sees
     what they ask for today."""
     build = await live(conn, PROJECTION)
-    contributor, ask, head = (build.tables[name] for name in ("contributor", "ask", "relation"))
+    contributor, ask, head, ended = (build.tables[name] for name in ("contributor", "ask", "relation", "ended"))
     today = local_date(now)
     people = (
         select(contributor.c.profile, contributor.c.stage, func.count())
@@ -154,8 +154,9 @@ async def contributors(conn: AsyncConnection, now: datetime, viewer: Viewer) -> 
     )
     asked = (
         select(head.c.tier, ask.c.our_layer, func.count(), func.sum(ask.c.contacts_per_year))
-        .select_from(of_root(build.tables, ask))
+        .select_from(of_root(build.tables, ask).outerjoin(ended, ended.c.relation == head.c.relation))
         .where(
+            or_(ended.c.ended_on.is_(None), ended.c.ended_on > today),
             ask.c.our_layer.is_not(None),
             ask.c.starts_on <= today,
             or_(ask.c.ended_on.is_(None), ask.c.ended_on > today),

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Date, Float, Index, MetaData, SmallInteger, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from projections.heads import FOLD, head_tables, text_key
+from projections.heads import FOLD, head_tables, stamp_column, text_key
 
 metadata = MetaData()
 
@@ -104,3 +104,6 @@ ask = Table(
     Column("ended_on", Date),
     Column("facts", JSONB, nullable=False, info=FOLD),
 )
+
+# Relations that ended ask nothing any more.
+ended = Table("ended", metadata, text_key("relation"), Column("ended_on", Date, nullable=False), stamp_column())

@@ -13,7 +13,7 @@ from events.recorded import Recorded, local_date
 from projections.heads import HEAD_KINDS, fold_head, head_needs
 from projections.partnership_tables import metadata
 from projections.periods import times_a_year
-from projections.registers import day, later
+from projections.registers import day, later, put_newest
 from projections.rows import Need, One, Projection, Row, Rows
 from projections.viewer import restriction
 
@@ -28,7 +28,7 @@ OWN_KINDS: Final = (
     frozenset(f"partnership.{k}" for k in _PARTNERSHIP)
     | frozenset(f"commitment.{k}" for k in ("made", "fulfilled", "broken", "released"))
     | frozenset(_OPPORTUNITY)
-    | {"contributor.profiled", "employee.left", "schedule.line_set", "schedule.line_ended"}
+    | {"contributor.profiled", "employee.left", "schedule.line_set", "schedule.line_ended", "relation.ended"}
 )
 _YEARLY: Final = {"month": 12, "quarter": 4, "half_year": 2, "year": 1}
 
@@ -54,6 +54,8 @@ def needs(event: Recorded) -> Iterable[Need]:
         return [One(table, (event.relation, data[table]))]
     if event.family == "schedule":
         return [One("ask", (event.relation, data["line"]))]
+    if event.family == "relation":
+        return [One("ended", (event.relation,))]
     return [One("contributor", (data["employee"],))]
 
 
@@ -65,6 +67,9 @@ def evolve(rows: Rows, event: Recorded) -> None:
             _keyed(rows, event)
         case "schedule":
             _ask(rows, event)
+        case "relation":
+            row = {"relation": event.relation, "ended_on": local_date(event.occurred_at), "stamp": event.stamp}
+            put_newest(rows, "ended", row, event.relation)
         case _:
             _contributor(rows, event)
 
@@ -186,5 +191,5 @@ def _per_year(cadence: Mapping[str, Any]) -> float:
 
 
 PROJECTION: Final = Projection(
-    name="partnership_view", version=3, metadata=metadata, needs=needs, evolve=evolve, kinds=HEAD_KINDS | OWN_KINDS
+    name="partnership_view", version=4, metadata=metadata, needs=needs, evolve=evolve, kinds=HEAD_KINDS | OWN_KINDS
 )

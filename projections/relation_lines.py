@@ -3,7 +3,7 @@
 A pair of layers for which the policy asks contact is a line of the relation where it has no line of its own for that
 pair; such a line has the relation's owner. A line whose owner left is the relation's owner's, else of the lead of the
 team that was assigned first (`staff.owner_in`). A line about a person is vacant from the day on which that person is
-gone.
+gone. All end with their relation, which of merged relations is the survivor (docs/decisions/0020).
 """
 
 from __future__ import annotations
@@ -72,7 +72,11 @@ def lines_of(rows: Rows, head: Row, institution: Institution) -> list[Row]:
         vacant_on, told = _vacant_on(line, person)
         # Whoever may not know that the person is gone does not see the line either, as in questions 1 and 2.
         own.append({**line, "vacant_on": vacant_on, "hidden": line["hidden"] | told, "conflict": conflict})
-    return [*own, *_asked_by_policy(head, own, institution)]
+    over = head["ended_on"]
+    return [
+        one if over is None or (one["ended_on"] is not None and one["ended_on"] <= over) else {**one, "ended_on": over}
+        for one in (*own, *_asked_by_policy(head, own, institution))
+    ]
 
 
 def _vacant_on(line: Row, person: Row | None) -> tuple[date | None, int]:
@@ -93,7 +97,7 @@ def _asked_by_policy(head: Row, own: Sequence[Row], institution: Institution) ->
         ends: list[date | None] = [o["ended_on"] for o in own if (o["our_layer"], o["their_layer"]) == pair]
         begins: list[date] = [end for end in (*ends, tier_on) if end is not None]
         starts_on = max([run.starts_on, *begins])
-        if None in ends or (run.ended_on is not None and starts_on >= run.ended_on):
+        if None in ends or any(on is not None and starts_on >= on for on in (run.ended_on, head["ended_on"])):
             continue
         yield {
             "relation": head["relation"], "line": run.line, "our_layer": terms.our_layer,

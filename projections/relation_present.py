@@ -64,6 +64,7 @@ def present(
     cells = matrix_in_short(schedule, [c for c in counted if since < c["held_on"] <= today])
     links = [one for one in rows.group("link", relation) if shown(one, hidden)]
     loops = loops_of(rows.group("loop", relation), responses, today, hidden=hidden)
+    over = row["ended_on"] is not None and row["ended_on"] <= today
     due = [line["due_on"] for line in schedule if line["due_on"] is not None and line["state"] != "ended"]
     return {
         **head_of(row),
@@ -88,7 +89,7 @@ def present(
         "commitments": commitments_of([c for c in rows.group("commitment", relation) if shown(c, hidden)], today),
         "agreements": agreements_of(rows, relation, today, hidden=hidden),
         "matrix": cells,
-        "coverage": coverage_of(cells, links, institution_of(rows, rules), row["tier"], today),
+        "coverage": coverage_of(cells, links, institution_of(rows, rules), None if over else row["tier"], today),
         "counterparts": counterparts_of(rows.group("counterpart", relation), hidden),
         "teams": sorted({a["team"] for a in rows.group("assignment", relation) if a["assigned"]}),
         "position": position,

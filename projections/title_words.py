@@ -58,6 +58,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "settled": ("het is gedaan", "it was done"),
     "followed_up": ("er is gereageerd", "it was followed up"),
     "withdrawn": ("de score is ingetrokken", "the score was withdrawn"),
+    "relation_ended": ("de relatie is beëindigd", "the relation has ended"),
     "none": ("geen", "none"), "thin": ("zwak", "thin"), "adequate": ("voldoende", "adequate"),
     "strong": ("sterk", "strong"),
     "contract": ("Contract", "Contract"), "chain": ("Ketenafspraak", "Chain agreement"),

@@ -56,7 +56,7 @@ class Trial:
 
     def record(
         self, kind: str, data: Mapping[str, Any], *, on: str | None = None, relation: str = RELATION,
-        sent: str | None = None, id: str | None = None, absorbed: str | None = None,
+        sent: str | None = None, id: str | None = None, absorbed: str | None = None, withdraws: int | None = None,
     ) -> int:  # fmt: skip
         """Accepts an event `on` a day or instant; its position."""
         if on is not None:
@@ -66,7 +66,7 @@ class Trial:
         event = Recorded(
             position=position, version=version, relation=relation, type=f"nl.relatieboek.{kind}.v1", source="urn:test",
             id=id or f"e-{position:06d}", subject=relation, department="zorg", recorded_at=self.now.astimezone(UTC),
-            data=dict(data), time=sent, absorbed=absorbed,
+            data=dict(data), time=sent, absorbed=absorbed, withdraws=withdraws,
         )  # fmt: skip
         self.hear(event)
         return position
@@ -140,6 +140,12 @@ class Trial:
 
     def ended(self, occurred: str, *, on: str | None = None, line: str = "l-1") -> int:
         return self.record("schedule.line_ended", {"line": line, "occurred_on": occurred}, on=on or occurred)
+
+    def withdraw(self, gone: Recorded, on: str) -> None:
+        """Takes an event back: everything is as if it had not been."""
+        said = {"source": gone.source, "id": gone.id, "occurred_at": _morning(on)}
+        self.record("correction.withdrawn", said, on=on, relation=gone.relation, withdraws=gone.position)
+        self.take(self.log, self.now)
 
     def alerts(self) -> list[Row]:
         """The alerts of the relation, in the order in which they were raised."""

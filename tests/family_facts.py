@@ -141,6 +141,8 @@ FAMILIES: Final[Mapping[str, Sequence[st.SearchStrategy[tuple[str, dict[str, Any
         _of("contact.planned", contact=_few, ours=_nearby, theirs=_nearby, channel=_channels, **_when),
         _of("counterpart.departed", person=_two),
         _of("schedule.working_calendar_set"),
+        # Before, between and after the moments of the ticks.
+        _of("relation.ended", occurred_on=st.sampled_from(["2026-03-02", "2026-08-03", "2027-05-03"])),
         _of("relation.merged", survivor=HAAG, absorbed=DELFT),
         _of("relation.unmerged", survivor=HAAG, absorbed=DELFT),
     ],

@@ -146,7 +146,8 @@ def schedule(events: Sequence[Recorded], relation: str, now: datetime) -> list[R
             due = late or quota(first, last, days)
         alert = alerts.get((line.relation, line.line))
         found.append({
-            **{name: line.terms[name] for name in ("our_layer", "their_layer", "cadence", "channels", "conflict")},
+            **{name: line.terms[name] for name in ("our_layer", "their_layer", "cadence", "channels")},
+            "conflict": line.terms["conflict"] and not line.over(today),
             "line": line.line, "state": _state(line, due, late, asked, alert, now, days),
             **{name: str(getattr(due, name)) for name in ("anchor_on", "due_on", "last_ok_on")},
             "overdue_on": str(due.overdue_on) if late or asked else None,

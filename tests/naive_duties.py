@@ -10,6 +10,7 @@ from datetime import date, datetime, time
 from typing import Any, Final
 
 from events.recorded import Recorded
+from tests import naive_heads
 from tests.naive import AMSTERDAM, RELATIONS, counting, day, local
 from tests.naive_contacts import contacts
 from tests.naive_days import DAY, WorkingDays, months_after
@@ -27,13 +28,13 @@ def duties(events: Sequence[Recorded]) -> Duties:
     found: Duties = {}
     for relation in RELATIONS:
         own = [e for e in counting(events) if e.relation == relation]
-        if any(e.kind == "relation.ended" for e in own):
-            continue
+        over = naive_heads.over_on(events, relation)
         for rule in (
             _low_score, _commitment, _agreement, _plan, _action, _programme, _phase, _schedule, _incomplete, _falling
         ):  # fmt: skip
             for name, about, duty in rule(own, events):
-                found[relation, name, about] = duty
+                until = min((on for on in (duty[3], over) if on is not None), default=None)
+                found[relation, name, about] = (*duty[:3], until, *duty[4:])
     return found
 
 

@@ -90,6 +90,22 @@ def relations(events: Iterable[Recorded]) -> Table:
     return found
 
 
+def ends(events: Iterable[Recorded]) -> dict[str, Recorded]:
+    """By relation the fact that says when it ended."""
+    return {r: e for r, own in _own(events, "relation.ended").items() if (e := last(own, "relation.ended")) is not None}
+
+
+def over_on(events: Iterable[Recorded], relation: str) -> date | None:
+    """The first day on which a relation, not absorbed by another, is over."""
+    ended = ends(events).get(relation)
+    return None if ended is None else day(ended)
+
+
+def ended(events: Iterable[Recorded]) -> Table:
+    """As the partnership view has them."""
+    return {(relation,): {"ended_on": day(e)} for relation, e in ends(events).items()}
+
+
 def assignments(events: Iterable[Recorded]) -> Table:
     kinds = ("team.relation_assigned", "team.relation_unassigned")
     return newest(events, ["team"], kinds, lambda e: {"assigned": e.kind == kinds[0]})
@@ -209,12 +225,13 @@ def at_alerts(events: Iterable[Recorded]) -> Table:
         mine = [e for e in events if e.relation == relation]
         gone = {e.withdraws: e for e in mine if e.withdraws is not None}
         tiers = [e for e in own if e.kind == "relation.tier_assigned"]
-        owner = last(own, "relation.owner_assigned")
+        owner, ended = last(own, "relation.owner_assigned"), last(own, "relation.ended")
         withdrawn = max(gone.values(), key=lambda e: e.position, default=None)
         row = _details(own, "name", "kind")
         found[relation,] = {
             **row, "version": len(mine), "tier": _tier(own), "owner": None if owner is None else owner.data["employee"],
             "tiers": [[e.stamp, e.data["tier"], e.position, utc(e.recorded_at)] for e in tiers],
+            "ended": None if ended is None else [ended.stamp, str(day(ended)), ended.position, utc(ended.recorded_at)],
             "withdrawn_position": 0 if withdrawn is None else withdrawn.position,
             "withdrawn_at": None if withdrawn is None else withdrawn.recorded_at,
             "root": root.get(relation, relation),

@@ -174,7 +174,7 @@ def by_policy(events: Iterable[Recorded]) -> Table:
             if any(r["ended_on"] is None for r in mine):
                 continue
             starts_on = max([start, since, *(r["ended_on"] for r in mine)])
-            if end is not None and starts_on >= end:
+            if any(on is not None and starts_on >= on for on in (end, naive_heads.over_on(events, relation))):
                 continue
             channels = terms.get("channels")
             found[relation, f"policy:{tier}:{pair[0]}:{pair[1]}:{start}"] = {
@@ -212,9 +212,20 @@ def qualifying(events: Iterable[Recorded], line: Row, counted: dict[tuple[str, s
 
 
 def every(events: Iterable[Recorded]) -> Table:
-    """The lines of all relations that are set, their own and those of a policy."""
+    """The lines of all relations that are set, their own and those of a policy. They are over with their relation; of
+    merged relations with the survivor."""
     events = list(events)
-    return {k: r for k, r in (own(events) | by_policy(events)).items() if r["our_layer"] is not None}
+    ends = naive_heads.ends(events)
+    found: Table = {}
+    for key, row in (own(events) | by_policy(events)).items():
+        end = ends.get(row["root"])
+        if row["our_layer"] is None:
+            continue
+        found[key] = row
+        if end is not None and (row["ended_on"] is None or row["ended_on"] > day(end)):
+            told = {**row["positions"], "relation_ended": end.position}
+            found[key] = {**row, "ended_on": day(end), "positions": told}
+    return found
 
 
 def owner(events: Iterable[Recorded], relation: str, line: Row, today: date) -> str | None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from events.recorded import Recorded
-from tests import naive_relation
+from tests import naive_heads, naive_relation
 from tests.naive import AMSTERDAM, LAYERS, Row, local, moment, pairs
 from tests.naive_contacts import contacts
 from tests.naive_days import year_before
@@ -53,7 +53,9 @@ def coverage(events: Sequence[Recorded], relation: str, now: datetime) -> Row:
     required = [cell for cell in cells if cell["required"]]
     covered = [cell for cell in required if cell["covered"]]
     had = {(cell["our_layer"], cell["their_layer"]) for cell in cells if cell["contacts_12m"]}
-    policy = policy_on(events, tier_since(events, relation)[0], local(now))
+    over = naive_heads.over_on(events, relation)
+    asked = over is None or over > local(now)
+    policy = policy_on(events, tier_since(events, relation)[0], local(now)) if asked else None
     family = members(events, relation)
     links = {k: row for k, row in naive_relation.links(events).items() if k[0] in family}
     return {

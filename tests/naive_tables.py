@@ -78,7 +78,7 @@ TABLES: Final[Mapping[str, Mapping[str, Look]]] = {
     "partnership_view": {
         **_HEADS, "interest": partnership.interests, "performance": partnership.performances,
         "commitment": relation.promises, "opportunity": partnership.opportunities,
-        "contributor": partnership.contributors, "ask": partnership.asks,
+        "contributor": partnership.contributors, "ask": partnership.asks, "ended": heads.ended,
     },
 }  # fmt: skip
 

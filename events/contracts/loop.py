@@ -49,7 +49,9 @@ class LoopClosed(Payload):
     """The loop is closed."""
 
     loop: Loop
-    reason: Annotated[Literal["followed_up", "withdrawn", "manual"], told("What closed it", origin=_RULES)]
+    reason: Annotated[
+        Literal["followed_up", "withdrawn", "relation_ended", "manual"], told("What closed it", origin=_RULES)
+    ]
     evidence: EvidenceField
     occurred_on: OccurredOn
 

@@ -178,7 +178,7 @@ def settle(rows: Rows, relations: Iterable[str], *, terms: Terms) -> None:
 def build(calendar: WorkingCalendar, thresholds: Thresholds = Thresholds()) -> Projection:  # noqa: B008 frozen
     """The projection for an institution's calendar and thresholds."""
     return Projection(
-        name="workflows", version=5, metadata=metadata, needs=needs, evolve=evolve, kinds=KINDS,
+        name="workflows", version=6, metadata=metadata, needs=needs, evolve=evolve, kinds=KINDS,
         evolve_withdrawn=evolve_withdrawn, settle=partial(settle, terms=Terms(thresholds, calendar)),
         settle_needs=settle_needs, spread=spread, kept=frozenset({"alias", "roster", "pending", RESTRICTED}),
     )  # fmt: skip

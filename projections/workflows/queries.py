@@ -195,7 +195,7 @@ def _wanted(tier: Entry, today: date, opened: Mapping[str, Any] | None) -> dict[
     due_on = str(today.replace(day=1)) if opened is None else opened["due_on"]
     return {
         "due_on": due_on, "last_ok_on": str(today - timedelta(days=1)), "from_on": str(today), "until_on": None,
-        "done": None, "evidence": [tier.position], "known_on": str(today), "owner": None, "more": {},
+        "done": None, "ended": None, "evidence": [tier.position], "known_on": str(today), "owner": None, "more": {},
     }  # fmt: skip
 
 

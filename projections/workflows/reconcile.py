@@ -50,7 +50,8 @@ def as_wanted(duty: Duty) -> Json:
     return {
         "due_on": str(duty.due_on), "last_ok_on": str(duty.last_ok_on), "from_on": str(duty.from_on),
         "until_on": None if duty.until_on is None else str(duty.until_on),
-        "done": None if duty.done is None else duty.done.position, "evidence": positions(duty.evidence),
+        "done": None if duty.done is None else duty.done.position,
+        "ended": None if duty.ended is None else duty.ended.position, "evidence": positions(duty.evidence),
         "known_on": str(known_on(duty.evidence)), "owner": duty.owner, "more": dict(duty.more),
     }  # fmt: skip
 
@@ -176,10 +177,14 @@ def _level(opened: Mapping[str, Any], rule: Rule, tier: str | None, today: date,
 def _reason(rule: Rule, row: Row, basis: Basis, today: date, terms: Terms) -> tuple[str, list[int]]:
     wanted, opened = row["wanted"], row["open"]
     done = None if wanted is None else wanted["done"]
+    ended = None if wanted is None or wanted["until_on"] is None or wanted["until_on"] > str(today) else wanted["ended"]
     if rule.opens == "loop":
+        if done is None and ended is not None:
+            return "relation_ended", [ended]
         return ("withdrawn", [basis.cause]) if done is None else ("followed_up", [done])
-    if done is not None:
-        return "settled", [done]
+    settled = ended if done is None else done
+    if settled is not None:
+        return "settled", [settled]
     if opened["rule_version"] < rule.version:
         return "rule_changed", [basis.cause]
     if terms.laid_down > basis.cause:

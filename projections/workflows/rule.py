@@ -26,9 +26,10 @@ class Duty:
 
     `about` names it within its rule and relation. Open from `from_on` up to, not including, `until_on` (None: until a
     fact ends it). `due_on`: when it should have been done, `last_ok_on` the last day on which it is in time.
-    `evidence`: the entries that it follows from. `done`: the fact that ended it, then nothing should be open. `owner`:
-    whose it is, where that is not the relation's owner. `more`: further fields of the event (of a loop: response,
-    instrument). `relation`: under which it is told, if not the survivor.
+    `evidence`: the entries that it follows from. `done`: the fact that ended it, then nothing should be open. `ended`:
+    that its relation ended, on `until_on`. `owner`: whose it is, where that is not the relation's owner. `more`:
+    further fields of the event (of a loop: response, instrument). `relation`: under which it is told, if not the
+    survivor.
     """
 
     about: str
@@ -38,6 +39,7 @@ class Duty:
     evidence: tuple[Entry, ...]
     until_on: date | None = None
     done: Entry | None = None
+    ended: Entry | None = None
     owner: str | None = None
     relation: str | None = None
     more: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -95,9 +97,15 @@ class Rule:
 
 
 def duties_of(rule: Rule, known: Known, terms: Terms) -> list[Duty]:
-    """What the rule wants. Nothing is asked of a relation that has ended."""
+    """What the rule wants. Nothing is asked of a relation from the day on which it ended."""
     if rule.wanted is None:
         return []
     ended = known.own("ended")
     found = list(rule.wanted(known, terms))
-    return found if ended is None else [replace(duty, done=duty.done or ended) for duty in found]
+    return found if ended is None else [_until(duty, ended) for duty in found]
+
+
+def _until(duty: Duty, ended: Entry) -> Duty:
+    if duty.until_on is not None and duty.until_on <= ended.on:
+        return duty
+    return replace(duty, until_on=ended.on, ended=ended)

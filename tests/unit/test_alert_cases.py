@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from events.recorded import ORGANISATION, local_date
+from events.recorded import ORGANISATION, Recorded, local_date
 from projections.alert_line import open_of
 from projections.alert_rule import Transition, evidence_of
 from projections.schedule_line import Due, Line, Pause, Qualifying, Quota
@@ -29,7 +29,7 @@ class Story:
     """Tells a case's steps to a trial."""
 
     def __init__(self, tier: str | None) -> None:
-        self.trial = Trial()
+        self.trial, self.ends = Trial(), list[Recorded]()
         self.trial.record("relation.registered", {"name": "R", "occurred_on": "2026-01-01"}, on="2026-01-02")
         if tier is not None:
             self.tier("2026-01-06", tier)
@@ -78,6 +78,15 @@ class Story:
 
     def ended(self, when: str) -> None:
         self.trial.ended(when)
+
+    def relation_ended(self, when: str, day: str | None = None, of: str | None = None) -> None:
+        data = {"occurred_on": day or when}
+        position = self.trial.record("relation.ended", data, on=when, relation=_relation(of))
+        self.ends.append(self.trial.log[position - 1])
+
+    def withdrawn(self, when: str) -> None:
+        """The last end of a relation is taken back."""
+        self.trial.withdraw(self.ends.pop(), when)
 
     def snoozed(self, when: str, until: str) -> None:
         opened = next(a for row in self.trial.rows.tables["line"].values() if (a := open_of(row)) is not None)

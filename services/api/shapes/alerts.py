@@ -122,7 +122,7 @@ class Loop(Shape):
     followed_up_at: datetime | None
     note: str | None
     closed_at: datetime | None
-    reason: Literal["followed_up", "withdrawn", "manual"] | None
+    reason: Literal["followed_up", "withdrawn", "relation_ended", "manual"] | None
     closing_evidence: Evidence
 
 

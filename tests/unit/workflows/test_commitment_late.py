@@ -125,3 +125,15 @@ def test_nothing_is_asked_of_a_relation_that_ended() -> None:
     trial.record("relation.ended", {"occurred_on": "2026-04-03"}, on="2026-04-03")
     assert told(trial.tick()) == [("alert.resolved", "settled")]
     assert trial.open(RELATION) == {}
+
+
+def test_the_end_of_a_relation_counts_from_its_day_on_and_is_the_evidence() -> None:
+    trial = Trial()
+    _made(trial, "2026-04-01")
+    _made(trial, "2026-04-30", commitment="k-2")
+    ended = trial.record("relation.ended", {"occurred_on": "2026-04-10"}, on="2026-03-30")
+    assert told(trial.tick("2026-04-02")) == [("alert.raised", "commitment:k-1")]
+    assert trial.tick("2026-04-09") == []
+    (resolved,) = trial.tick("2026-04-10")
+    assert (resolved.data["reason"], resolved.data["evidence"]) == ("settled", [ended])
+    assert trial.tick("2027-01-01") == []

@@ -71,6 +71,16 @@ def test_a_follow_up_closes_it_with_that_as_evidence() -> None:
     assert trial.tick("2026-06-01") == []
 
 
+def test_the_end_of_the_relation_closes_it_and_says_so() -> None:
+    trial = _asked()
+    trial.score("r-1", 4, on="2026-02-06")
+    trial.tick()
+    ended = trial.record("relation.ended", {"occurred_on": "2026-02-09"}, on="2026-02-09")
+    (closed,) = trial.tick()
+    assert (closed.kind, closed.data["reason"], closed.data["evidence"]) == ("loop.closed", "relation_ended", [ended])
+    assert trial.tick("2026-06-01") == []
+
+
 def test_a_contact_with_the_topic_closes_it_a_retraction_does_not_reopen_it() -> None:
     trial = _asked()
     trial.score("r-1", 4, on="2026-02-06")
