@@ -31,7 +31,7 @@ _FORKS: Final = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
     [__name__, *(f"services.{part}.app" for part in ("api", "intake", "alerts", "notary", "projector", "workflows"))]
 )
-STARTED_WITHIN_S: Final = 60.0
+STARTED_WITHIN_S: Final = 180.0
 _STOPPED_WITHIN_S: Final = 60.0
 _CAUGHT_UP_WITHIN_S: Final = 60.0
 _POLL_S: Final = 0.05
@@ -71,11 +71,13 @@ class Book:
         upto = None if position is None else int(position)
         async with asyncio.timeout(_CAUGHT_UP_WITHIN_S):
             while True:
-                status = (await self.client.get("/v1/status")).json()
-                upto = status["log"]["head"] if upto is None else upto
-                models = status["projections"]
-                if {m["name"] for m in models} == set(PROJECTIONS) and all(m["position"] >= upto for m in models):
-                    return
+                answer = await self.client.get("/v1/status")
+                if answer.status_code == 200:
+                    status = answer.json()
+                    upto = status["log"]["head"] if upto is None else upto
+                    models = status["projections"]
+                    if {m["name"] for m in models} == set(PROJECTIONS) and all(m["position"] >= upto for m in models):
+                        return
                 await asyncio.sleep(_POLL_S)
 
     async def page(self, token: str, path: str = "/") -> httpx.Response:

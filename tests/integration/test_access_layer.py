@@ -42,7 +42,7 @@ async def records(conn: Connection, after: int = 0) -> list[dict[str, Any]]:
     return [json.loads(row["entry"]) for row in rows]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_every_page_is_logged_before_its_first_byte(
     settings: Settings, department: AddDepartment, owner_url: str
 ) -> None:
@@ -269,7 +269,7 @@ async def last_of(conn: Connection) -> dict[str, Any]:
     return await only(conn, await newest(conn) - 1)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_the_command_line_is_logged_before_it_shows_anything(
     settings: Settings, department: AddDepartment, owner_url: str
 ) -> None:

@@ -111,7 +111,7 @@ async def test_the_last_words_of_a_database_before_its_end_are_an_outage(service
         await engine.dispose()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_roles_replicas_and_an_outage(
     settings: Settings, department: AddDepartment, postgres_server: Postgres
 ) -> None:

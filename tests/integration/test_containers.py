@@ -178,7 +178,7 @@ async def machine(directory: Path) -> AsyncGenerator[Machine]:
     await asyncio.gather(nats.stop(), postgres.stop())
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_as_compose_starts_it(machine: Machine) -> None:
     checked = shlex.split(machine.file["services"]["postgres"]["healthcheck"]["test"][1])
     checked = [str(binaries() / checked[0]), *checked[1:], "-p", str(machine.ports["postgres"])]

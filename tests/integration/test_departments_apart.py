@@ -60,12 +60,12 @@ async def test_what_a_department_left_in_its_inbox_is_refused_once_it_is_revoked
     crm = await department("crm")
     async with connection(settings, crm.nats) as client:
         event = {"id": "left-behind", "source": f"urn:nld:oin:{settings.institution}:systeem:crm"}
-        await JetStreamContext(client).publish("inbox.crm.x", orjson.dumps(event))
+        await JetStreamContext(client, timeout=20).publish("inbox.crm.x", orjson.dumps(event))
     await revoke_department(settings, "crm")
     seed = settings.operations_nats_seed
     assert seed is not None
     async with running_intake(settings), signed_in(settings.nats_url, seed.get_secret_value()) as nc:
-        js = JetStreamContext(nc)
+        js = JetStreamContext(nc, timeout=20)
         async with asyncio.timeout(60):
             while (await js.stream_info("INBOX_crm")).state.messages:
                 await asyncio.sleep(0.05)
@@ -90,7 +90,9 @@ async def test_nobody_answers_for_another_or_reads_its_verdicts(two: tuple[Depar
 
     await listen(zorg.client, "verdicts.zorg", own)
     assert (await zorg.send(zorg.event("relation.registered", registered())))["verdict"] == "accepted"
-    await JetStreamContext(zorg.client).publish("inbox.zorg.x", orjson.dumps(zorg.event("contact.held", held())))
+    await JetStreamContext(zorg.client, timeout=20).publish(
+        "inbox.zorg.x", orjson.dumps(zorg.event("contact.held", held()))
+    )
     async with asyncio.timeout(60):
         await told.wait()
     await crm.client.flush()
@@ -112,7 +114,7 @@ async def test_the_same_message_id_suppresses_nothing_of_another(two: tuple[Depa
             await heard.put(orjson.loads(message.data))
 
         await listen(department.client, f"verdicts.{department.name}", hear)
-        kept = await JetStreamContext(department.client).publish(
+        kept = await JetStreamContext(department.client, timeout=20).publish(
             f"inbox.{department.name}.x", orjson.dumps(event), headers=same
         )
         assert not kept.duplicate

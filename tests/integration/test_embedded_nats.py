@@ -99,12 +99,12 @@ async def test_a_department_submits_and_hears_its_verdicts(settings: Settings, d
         reply = await zorg.request("submit.zorg-1", b"e1", timeout=20)
         assert reply.data == b"verdict of e1"
 
-        stored = await zorg.jetstream().publish("inbox.zorg-1.x", b"e2", headers={"Nats-Msg-Id": "e2"})
+        stored = await zorg.jetstream(timeout=20).publish("inbox.zorg-1.x", b"e2", headers={"Nats-Msg-Id": "e2"})
         assert (stored.stream, stored.seq) == ("INBOX_zorg-1", 1)
 
-        await relay.jetstream().publish("verdicts.zorg-1", b"v1")
+        await relay.jetstream(timeout=20).publish("verdicts.zorg-1", b"v1")
         assert (await heard.next_msg(timeout=20)).data == b"v1"
-        js = zorg.jetstream(prefix="book.API")
+        js = zorg.jetstream(prefix="book.API", timeout=20)
         reader = await js.pull_subscribe_bind(consumer="zorg-1", stream="VERDICTS_zorg-1")
         (verdict,) = await reader.fetch(1, timeout=20)
         assert verdict.data == b"v1"
@@ -165,7 +165,7 @@ async def test_a_reply_address_cannot_write_into_the_book_or_to_another(
         # Its own round trip comes after all of these.
         await zorg.request("submit.zorg", b"e", timeout=20)
         assert await messages(relay) == 0
-        inbox = await service.jetstream().stream_info("INBOX_kwaliteit")
+        inbox = await service.jetstream(timeout=20).stream_info("INBOX_kwaliteit")
         assert inbox.state.messages == 0
         assert heard.pending_msgs == 0
 
@@ -209,7 +209,7 @@ async def test_only_the_relay_writes_the_stream_and_no_service_takes_away(
     async with as_relay(settings) as relay, as_service(settings, refusals) as service:
         await Stream(relay).create()
         await Stream(relay).ensure_department("zorg")
-        await relay.jetstream().publish("relatieboek.contact.held.zorg", b"{}")
+        await relay.jetstream(timeout=20).publish("relatieboek.contact.held.zorg", b"{}")
         for subject in (
             "relatieboek.contact.held.zorg", "$JS.API.STREAM.DELETE.RELATIEBOEK", "$JS.API.STREAM.PURGE.RELATIEBOEK",
             "$JS.API.STREAM.MSG.DELETE.RELATIEBOEK", "$JS.API.STREAM.UPDATE.RELATIEBOEK",
@@ -266,12 +266,12 @@ async def test_departments_come_and_go_and_others_stay_connected(
         async with as_department(settings, second) as kwaliteit:
             assert (await kwaliteit.request("submit.kwaliteit", b"", timeout=20)).data == b"submit.kwaliteit"
             assert (await zorg.request("submit.zorg", b"", timeout=20)).data == b"submit.zorg"
-            await zorg.jetstream().publish("inbox.zorg.x", b"e")
-            await relay.jetstream().publish("verdicts.zorg", b"v")
+            await zorg.jetstream(timeout=20).publish("inbox.zorg.x", b"e")
+            await relay.jetstream(timeout=20).publish("verdicts.zorg", b"v")
             assert (await heard_before.next_msg(timeout=20)).data == b"v"
             heard = await kwaliteit.subscribe("verdicts.kwaliteit")
             await kwaliteit.flush()
-            await relay.jetstream().publish("verdicts.kwaliteit", b"v")
+            await relay.jetstream(timeout=20).publish("verdicts.kwaliteit", b"v")
             assert (await heard.next_msg(timeout=20)).data == b"v"
 
             await revoke_department(settings, "kwaliteit")
@@ -287,7 +287,7 @@ async def test_departments_come_and_go_and_others_stay_connected(
     again = await department("kwaliteit")
     assert again.http_token != second.http_token
     async with as_department(settings, again) as kwaliteit:
-        await kwaliteit.jetstream().publish("inbox.kwaliteit.x", b"e")
+        await kwaliteit.jetstream(timeout=20).publish("inbox.kwaliteit.x", b"e")
 
 
 async def test_the_database_holds_a_hash_and_the_file_is_private(

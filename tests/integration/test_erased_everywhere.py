@@ -49,7 +49,7 @@ async def signed_in(book: Book, engine: AsyncEngine, name: str, role: str) -> As
         yield browser
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_every_proof_holds_and_every_view_says_so(
     settings: Settings, department: AddDepartment, engine: AsyncEngine, owner_engine: AsyncEngine, tmp_path: Path
 ) -> None:

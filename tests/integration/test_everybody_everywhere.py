@@ -42,7 +42,7 @@ async def passwords(engine: AsyncEngine, settings: Settings) -> dict[str, str]:
     return await give_accounts(engine, settings)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_nobody_sees_what_is_not_theirs(
     settings: Settings, department: AddDepartment, passwords: dict[str, str]
 ) -> None:

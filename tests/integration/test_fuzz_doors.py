@@ -68,7 +68,7 @@ def fits(said: Any) -> None:
             assert all(e["detail"] and e["pointer"][:1] in {"", "/"} for e in errors)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_the_doors_and_the_readers(settings: Settings, department: AddDepartment) -> None:
     chance = random.Random(20260105)
     added = await department("crm")
