@@ -29,13 +29,13 @@ from projections.store import install
 from services.embedded import credentials as store
 from services.embedded.credentials import Credentials, Internal, NatsPart
 from services.embedded.datadir import DataDir
-from services.embedded.engine import free_port
 from services.embedded.nats import Nats
 from services.embedded.postgres import Postgres
 from services.embedded.registration import Added, add_department, book_keys
 from services.migrate import SERVICE_ROLE, migrate
 from services.settings import Settings
 from services.supervise import Supervisor
+from tests.ports import free_port
 
 AddDepartment = Callable[..., Awaitable[Added]]
 

@@ -21,8 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from services.embedded.engine import free_port
 from services.listen import listening
+from tests.ports import free_port
 
 CLIENT = "relatieboek"
 SECRET = "geheim van de cliënt"

@@ -24,7 +24,7 @@ from projections.store import live
 from projections.workflows import projection as workflows
 from services.cli.instance import find
 from services.cli.keeping import engine_of
-from services.embedded.engine import free_port
+from tests.ports import free_port
 
 SERVICES = ("intake", "relation-view", "contact-alerts", "workflows", "team-timeline", "insight", "notary", "api")
 Json = dict[str, Any]

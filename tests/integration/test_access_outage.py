@@ -21,7 +21,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from events.postgres import OUTAGES, connect
-from services.embedded.engine import free_port
 from services.embedded.postgres import Postgres
 from services.identity import accounts
 from services.problems import answer_to
@@ -29,6 +28,7 @@ from services.settings import Settings
 from tests.conftest import AddDepartment, make_template
 from tests.integration.test_access_layer import run
 from tests.integration.test_api_read import MINE, story
+from tests.ports import free_port
 from tests.running_book import Book, running
 
 PAGE: Final = f"/v1/relations/{MINE}"

@@ -25,11 +25,12 @@ import httpx
 import pytest
 import yaml
 
-from services.embedded.engine import Engine, free_port
+from services.embedded.engine import Engine
 from services.embedded.nats import binary
 from services.embedded.postgres import Postgres, binaries
 from services.settings import SERVICES
 from tests.integration.book import registered
+from tests.ports import free_port
 
 Json = dict[str, Any]
 ROOT = Path(__file__).parent.parent.parent

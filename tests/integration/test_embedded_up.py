@@ -23,11 +23,11 @@ from sqlalchemy.engine import make_url
 from events.errors import SetupError
 from services.embedded.credentials import Credentials, Internal, complete
 from services.embedded.datadir import DataDir, holder
-from services.embedded.engine import free_port
 from services.embedded.processes import Known, alive, end
 from services.embedded.registration import add_department
 from services.settings import SERVICES, Settings
 from services.up import up
+from tests.ports import free_port
 
 READY_S = 300.0  # on a machine that has other things to do
 

@@ -31,12 +31,12 @@ from services.alerts.effects import mail, notice, progress
 from services.alerts.mailing import MOST_ATTEMPTS, Addresses, Mailer, smtp
 from services.alerts.notifier import Notifier
 from services.cli.main import app
-from services.embedded.engine import free_port
 from services.identity import accounts
 from services.settings import Settings, as_environment
 from services.ticking.lease import Lease
 from tests.alert_office import HAAG, Json, Office
 from tests.alert_trial import at
+from tests.ports import free_port
 from tests.workflow_trial import NPS
 
 Mailbox = list[tuple[list[str], str]]

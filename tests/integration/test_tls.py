@@ -24,7 +24,7 @@ from services.containers import configuration
 from services.embedded import credentials as store
 from services.embedded.accounts import inbox_prefix, new_seed, public_key
 from services.embedded.doors import signed_in
-from services.embedded.engine import Engine, free_port
+from services.embedded.engine import Engine
 from services.embedded.nats import Nats, binary
 from services.embedded.registration import add_department, book_keys
 from services.listen import listening
@@ -32,6 +32,7 @@ from services.settings import Settings, as_environment, load
 from services.tls import client_context
 from services.wiring import make_context
 from tests.certificates import Authority
+from tests.ports import free_port
 from tests.running_book import running
 
 

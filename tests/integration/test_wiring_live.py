@@ -17,11 +17,11 @@ from pydantic import SecretStr
 
 from events.errors import SetupError
 from services.embedded.accounts import new_seed
-from services.embedded.engine import free_port
 from services.embedded.nats import Nats
 from services.health import engine_answers
 from services.settings import Settings
 from services.wiring import Context, Register, Setup, make_app, make_context, serve
+from tests.ports import free_port
 
 Json = dict[str, Any]
 

@@ -18,8 +18,8 @@ from services.cli.main import app
 from services.embedded import credentials as store
 from services.embedded.accounts import new_seed
 from services.embedded.credentials import Credentials, Internal, NatsPart
-from services.embedded.engine import free_port
 from services.settings import SERVICES, Settings
+from tests.ports import free_port
 
 WABO = "services/demo/data/receipt-wabo.csv.gz"
 MAPPING = "services/demo/mappings/wabo.toml"
