@@ -85,7 +85,8 @@ async def relation_page(
     """A page of one relation's timeline, as `team_page`. Raises NotFound when the viewer does not see it now."""
     check_limit(limit)
     build = await live(conn, PROJECTION)
-    await _see_relation(conn, build, relation, viewer)
+    if not await _sees_relation(conn, build, relation, viewer):
+        raise NotFound(f"relation {relation}")
     filters = Filters(department, family, layer, topic, from_, to)
     members = members_of(build, relation)
     asked = Asked(build, viewer, filters, await _before(conn, Asked(build, viewer), members, cursor))
@@ -124,7 +125,12 @@ async def _see_team(conn: AsyncConnection, build: Live, team: str, viewer: Viewe
         raise NotFound("No such team, or not yours.")
 
 
-async def _see_relation(conn: AsyncConnection, build: Live, relation: str, viewer: Viewer) -> None:
+async def sees_relation(conn: AsyncConnection, relation: str, viewer: Viewer) -> bool:
+    """Whether the relation has a timeline and the viewer sees it now."""
+    return await _sees_relation(conn, await live(conn, PROJECTION), relation, viewer)
+
+
+async def _sees_relation(conn: AsyncConnection, build: Live, relation: str, viewer: Viewer) -> bool:
     known = build.tables["relation"]
     wanted = select(known.c.relation).where(known.c.relation == relation)
 
@@ -132,8 +138,7 @@ async def _see_relation(conn: AsyncConnection, build: Live, relation: str, viewe
         return known.c.relation.in_(shared_by(build, teams))
 
     wanted = wanted.where(*in_sight(viewer, None, had_by, tier_of(build, relation)))
-    if await conn.scalar(wanted) is None:
-        raise NotFound(f"relation {relation}")
+    return await conn.scalar(wanted) is not None
 
 
 async def readable(conn: AsyncConnection, viewer: Viewer, positions: Collection[int]) -> frozenset[int]:

@@ -84,6 +84,7 @@ WHO_MAY: Final[Mapping[str, Who]] = {
     "POST /": "anybody",
     "POST /sign-out": "anybody",
     "GET /relations/{id}": "anybody",
+    "GET /accesses": "anybody",
     "GET /relations/{id}/accesses": "anybody",
     "GET /persons/{ref}/accesses": "anybody",
     "GET /sign-in/elsewhere": "anybody",

@@ -30,6 +30,7 @@ OF_SYSTEMS: Final[Mapping[str, str]] = {
 OPEN: Final[Mapping[str, str]] = {
     "show": "the form to sign in",
     "show_page": "the form to sign in",
+    "show_all_accesses": "the form to sign in",
     "show_accesses": "the form to sign in",
     "show_person_accesses": "the form to sign in",
     "sign_in": "whether a token works",

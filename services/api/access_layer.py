@@ -131,7 +131,7 @@ class AccessLog:
             keys = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=100)
         except ValueError:
             return set()
-        return {key for key, _ in keys} & (self._filters.get(operation, frozenset()) | {"team", "taal"})
+        return {key for key, _ in keys} & (self._filters.get(operation, frozenset()) | {"team", "taal", "about"})
 
     async def write(self, record: Record) -> None:
         await self._writer.write(record)

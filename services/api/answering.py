@@ -49,12 +49,19 @@ def list_response(
     if cursor is not None:
         headers["Link"] = f'<{_with_cursor(request, cursor)}>; rel="next"'
     if prefers_csv(request.headers.get("accept", "")):
-        name = request.url.path.strip("/").rpartition("/")[2].lstrip("_") or "list"
-        safe = "".join(c for c in name if c.isascii() and (c.isalnum() or c == "-")) or "list"
-        headers["Content-Disposition"] = f'attachment; filename="{safe}.csv"'
-        header = "present" if items else "absent"  # no rows, no columns: RFC 4180 has the parameter say so
-        return Response(to_csv(items), 200, headers, f"{CSV}; charset=utf-8; header={header}")
+        return csv_response(request, items, headers)
     return json_response({**(more or {}), "items": items, "next": cursor}, headers=headers)
+
+
+def csv_response(
+    request: Request, items: Sequence[Mapping[str, Any]], headers: Mapping[str, str] | None = None
+) -> Response:
+    """A file named after the last part of the path."""
+    name = request.url.path.strip("/").rpartition("/")[2].lstrip("_") or "list"
+    safe = "".join(c for c in name if c.isascii() and (c.isalnum() or c == "-")) or "list"
+    header = "present" if items else "absent"  # no rows, no columns: RFC 4180 has the parameter say so
+    named = {**(headers or {}), "Content-Disposition": f'attachment; filename="{safe}.csv"'}
+    return Response(to_csv(items), 200, named, f"{CSV}; charset=utf-8; header={header}")
 
 
 def to_csv(items: Iterable[Mapping[str, Any]]) -> bytes:

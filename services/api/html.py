@@ -86,7 +86,7 @@ def render(request: Request, language: Language, name: str, *, status_code: int 
     return Response(html, status_code, headers, "text/html; charset=utf-8")
 
 
-Notice = Literal["gone", "nowhere", "broken"]
+Notice = Literal["gone", "unseen", "nowhere", "broken"]
 
 
 def notice(request: Request, what: Notice, status_code: int, viewer: Viewer | None) -> Response:

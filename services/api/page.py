@@ -29,7 +29,7 @@ from projections.viewer import Viewer
 from services.access import Publisher
 from services.api.asking import HasParts
 from services.api.glance import glance
-from services.api.html import home, language_of, notice, render
+from services.api.html import Notice, home, language_of, notice, render
 from services.api.parts import Parts
 from services.api.permits import permitted
 from services.api.reading import read_body
@@ -54,7 +54,8 @@ _RETRY_S: Final = 15.0  # as the page itself does for who has no script
 # Errors for which a page says that it is out for a moment.
 _OUT: Final = (SQLAlchemyError, Unavailable, *OUTAGES)
 
-Gather = Callable[[Viewer, Language], Awaitable[dict[str, Any]]]
+# What a template is given, or an answer that needs none.
+Gather = Callable[[Viewer, Language], Awaitable[dict[str, Any] | Response]]
 
 router = APIRouter(include_in_schema=False)
 
@@ -69,9 +70,11 @@ async def show(request: Request, parts: HasParts) -> Response:
     return await page_of(request, parts, "page.html", gather)
 
 
-async def page_of(request: Request, parts: Parts, template: str, gather: Gather) -> Response:
-    """A page with what `gather` finds for whoever is signed in; the form to sign in for others; "gone" (404) where it
-    raises NotFound or Invalid; what to do meanwhile (503) while an engine is out."""
+async def page_of(
+    request: Request, parts: Parts, template: str, gather: Gather, missing: Notice = "gone"
+) -> Response:
+    """A page with what `gather` finds for whoever is signed in; the form to sign in for others; `missing` (404) where
+    it raises NotFound or Invalid; what to do meanwhile (503) while an engine is out."""
     language, viewer = language_of(request), None
     try:
         async with asyncio.timeout(_WITHIN_S):
@@ -80,9 +83,11 @@ async def page_of(request: Request, parts: Parts, template: str, gather: Gather)
                 return sign_in_form(request, parts, language)
             shown = await gather(viewer, language)
     except (NotFound, Invalid):
-        return notice(request, "gone", 404, viewer)
+        return notice(request, missing, 404, viewer)
     except _OUT:
         return _out_page(request, language)
+    if isinstance(shown, Response):
+        return shown
     return render(request, language, template, viewer=viewer, **shown)
 
 
@@ -183,6 +188,7 @@ async def _gather(parts: Parts, viewer: Viewer, language: Language, team: str | 
         "more_overdue": overdue.next is not None,
         "teams": teams,
         "everything": timelines is not None and timelines.everything,
+        "logs": permitted(viewer, "listAccesses") is not None,
         "team": chosen,
         "status": await status(parts.engine, parts.bus),
         "now": now,

@@ -25,6 +25,7 @@ OPEN: Final = frozenset(
         "ready",
         "show",
         "show_page",
+        "show_all_accesses",
         "show_accesses",
         "show_person_accesses",
         "sign_in",

@@ -61,6 +61,8 @@ async def _gather(parts: Parts, viewer: Viewer, language: Language, ident: str, 
     return {
         **shown, "older": entries.next, "now": now, "layers": LAYERS, "cells": _cells(seen["matrix"]),
         "logs": permitted(viewer, "listRelationAccesses") is not None,
+        # As events call them: a reference says nothing in an address, and is there after an erasure too.
+        "refs": {"owner": seen["owner"], "counterparts": [each["person"] for each in seen["counterparts"]]},
         "charts": [_chart(figure) for figure in seen["satisfaction"]], "signals": _signals(seen, language),
     }  # fmt: skip
 

@@ -245,7 +245,11 @@ async def tells_who_saw_it(book: Book, conn: Connection, token: str) -> None:
     ):  # fmt: skip
         shown = await book.page(viewers.get(name, ""), page)
         assert (shown.status_code, said in shown.text) == (status, True)
-    assert f'href="{page}"' in (await book.page(viewers["all"], f"/relations/{MINE}")).text
+    relation = (await book.page(viewers["all"], f"/relations/{MINE}")).text
+    assert f'href="{page}"' in relation
+    assert f'href="/persons/{seen["person"]}/accesses"' in relation, "at the contact person's name"
+    theirs = (await book.page(viewers["wmo"], f"/relations/{MINE}")).text
+    assert ("Jansen" in theirs, "/accesses" in theirs) == (True, False)
     assert found(await book.get("/v1/accesses"))["items"][0]["operation"] == "show_page"
     for named in ("person:p-81", seen["person"]):
         for name, status, said in (("all", 200, seen["person"]), ("wmo", 404, ""), ("", 200, "Inloggen")):
@@ -260,6 +264,18 @@ async def tells_who_saw_it(book: Book, conn: Connection, token: str) -> None:
                 )
     assert (await book.page(viewers["all"], "/persons/person:p-82/accesses")).status_code == 404
     assert (await last_of(conn))["result"]["outcome"] == "denied"
+    for about, leads in (("person:p-81", seen["person"]), ("gemeentecode:0518", MINE), ("person:p-82", None)):
+        at = await newest(conn)
+        shown = await book.page(viewers["all"], f"/accesses?about={about}")
+        found_at = shown.headers.get("location", "").split("/")
+        assert (shown.status_code, leads in found_at) == ((303, True) if leads else (404, False)), about
+        (look,) = [r for r in await records(conn, at) if r["what"]["operation"] == "show_all_accesses"]
+        assert (look["event"], look["what"]["filters"]) == ("search", ["about"])
+    for address in ("/accesses", page, f"/persons/{seen['person']}/accesses"):
+        rows = (await book.page(viewers["all"], f"{address}?export=csv")).text.splitlines()
+        assert rows[0].startswith("position,at,actor")
+        look = await last_of(conn)
+        assert (look["event"], look["result"]["items"]) == ("export", len(rows) - 1)
     for asked in (path, "/v1/accesses", "/v1/persons/person:p-81/accesses"):
         assert (await book.get(asked, token=viewers["wmo"])).status_code == 403
         assert (await book.get(asked, token=token)).status_code == 403

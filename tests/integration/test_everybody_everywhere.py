@@ -6,6 +6,9 @@ does, it is neither; and no answer at all holds a word that is not for who asks.
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,8 +21,8 @@ from tests.who_may import WHO_MAY, may
 
 # It does not end; it shows what a page of the timeline shows.
 PAGES = {
-    "/", "/sign-out", "/relations/{id}", "/relations/{id}/accesses", "/persons/{ref}/accesses", "/sign-in/elsewhere",
-    "/sign-in/return",
+    "/", "/sign-out", "/relations/{id}", "/accesses", "/relations/{id}/accesses", "/persons/{ref}/accesses",
+    "/sign-in/elsewhere", "/sign-in/return",
 }  # fmt: skip
 ENDLESS = "GET /v1/teams/{team}/timeline/_live"
 
@@ -87,15 +90,22 @@ async def walks(book: Book, one: Person, password: str) -> None:
                     else:
                         assert answer.status_code == 403, said
                     assert not [w for w in strange if w in answer.text.lower()], said
+        looks, pages = may(one.roles, "GET /v1/accesses"), ""
         for page in (
-            "/", f"/relations/{HAAG}", f"/relations/{DELFT}", f"/relations/{HAAG}/accesses",
-            "/persons/employee:e-12/accesses",
+            "/", f"/relations/{HAAG}", f"/relations/{DELFT}", "/accesses", f"/relations/{HAAG}/accesses",
+            "/persons/employee:e-12/accesses", "/accesses?export=csv", f"/relations/{HAAG}/accesses?export=csv",
         ):  # fmt: skip
             answer = await browser.get(page)
-            if page.endswith("/accesses"):
-                looks = may(one.roles, "GET /v1/accesses")
+            if "/accesses" in page:
                 assert answer.status_code == (200 if looks else 404), f"{one.name}: {page}"
             assert not [w for w in strange if w in answer.text.lower()], f"{one.name}: {page}"
+            pages += answer.text if answer.is_success else ""
+        # A link leads somewhere for whoever it is shown to, and who may see the log finds the way to it.
+        links = set(re.findall(r'href="(/[^"#]*)"', pages))
+        for link in links:
+            assert (await browser.get(unescape(link))).status_code == 200, f"{one.name}: {link}"
+        assert ("/accesses" in links) is looks, one.name
+        assert any(link.startswith("/persons/") for link in links) is (looks and bool(one.words)), one.name
     # And what is theirs, they see: an empty answer would keep every secret.
     assert {w for w in one.words if w in shown.lower()} == one.words, one.name
 
