@@ -12,7 +12,7 @@ from dateutil.relativedelta import relativedelta
 from rich.text import Text
 
 from events.clock import system_now
-from services.cli.auditing import Kept, Key, ask, signed_notes
+from services.cli.auditing import Kept, Key, judged_by, signed_notes
 from services.cli.console import err, print_fields, print_json, print_list
 from services.cli.instance import find
 from services.cli.operating import progress_bar
@@ -78,7 +78,7 @@ def verify(kept: Kept = None, key: Key = None, json: Json = False, data_dir: Dat
 
     async def run(tell: Any) -> tuple[Found, int]:
         await logged_reading(settings, "accesses verify")
-        answer = {"key": key} if key else await ask(settings)
+        answer = await judged_by(settings, key, kept)
         said = {name.removeprefix("access_"): text for name, text in answer.items() if name not in {"note", "error"}}
         conn = await connect(settings.database_url)
         try:

@@ -305,9 +305,21 @@ async def test_throwing_the_databases_checkpoints_away_hides_nothing(
             await rewrite_last(owner)
             names = found(await run("audit", "verify", "--json", code=1))
             assert names[0].startswith("checkpoint of 10 entries: entries after 0 up to 10 are not those")
+            # Also for who has the key from elsewhere: nothing in the database says any more how it was.
+            assert found(await run("audit", "verify", "--key", answer["key"], "--json", code=1)) == names
+            names = found(await run("audit", "verify", "--key", str(OTHER.verifier), "--json", code=1))
+            assert "what the notary says now: nobody whose key is known signed this note" in names
             # A record takes the place of another one that the notary knows.
             await owner.execute("DELETE FROM access.record WHERE position = (SELECT max(position) FROM access.record)")
-            names = found(await run("accesses", "verify", "--json", code=1))
-            assert re.match(r"signed head of \d+ records|the notary signs nothing: the access log", names[0])
+            for words in ((), ("--key", answer["key"])):
+                names = found(await run("accesses", "verify", "--json", *words, code=1))
+                assert re.match(r"signed head of \d+ records|the notary signs nothing: the access log", names[0])
         finally:
             await owner.close()
+    # Without a notary: only what somebody kept, by the key that they have.
+    for words in ((), ("--key", answer["key"]), ("--checkpoint", str(kept))):
+        assert "De notaris antwoordt niet" in (await run("audit", "verify", *words, code=2)).stderr
+    kept.write_text(answer["note"])
+    done = await run("audit", "verify", "--json", "--key", answer["key"], "--checkpoint", str(kept), code=1)
+    assert "De notaris antwoordt niet" in done.stderr
+    assert found(done)[0].startswith("checkpoint of 10 entries")
