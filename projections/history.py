@@ -24,6 +24,7 @@ from projections.past import AsOf, Bounds, KnownAt, Past, read_past
 from projections.past_rows import rows_then
 from projections.relation_present import present
 from projections.rows import MemoryRows
+from projections.sight import NO_RELATION
 from projections.timeline_titles import RESTRICTED, Language, title, told
 from projections.viewer import Viewer, hidden_bits, restriction, visibility_of
 
@@ -81,12 +82,12 @@ async def history_page(
     """`history_of`, a page of at most `limit` entries (None: all) after the cursor. Also raises Invalid naming
     `/cursor`."""
     bounds = Bounds(as_of, known_at)
-    after = 0 if cursor is None else decode_cursor(_SCOPE, cursor, [int])[0]
     past = await read_past(conn, relation)
     members = past.seen_by(viewer, bounds)
     seen = [e for e in bounds.within(past.events) if e.relation in members]
     if not seen or relation == ORGANISATION:
-        raise NotFound(f"relation {relation}")
+        raise NotFound(NO_RELATION)
+    after = 0 if cursor is None else decode_cursor(_SCOPE, cursor, [int])[0]
     left = [e for e in seen if e.position > after]
     if limit is None:
         return members[0], Page([*_shown(past, seen, left, max(1, len(left)), viewer, language)])

@@ -26,6 +26,7 @@ from projections.alert_sight import fold_sight, sight_tables
 from projections.institution import INSTITUTION_KINDS
 from projections.kin import ALL, KIN_KINDS, Kin, alias_table, fold_alias
 from projections.rows import MemoryRows
+from projections.sight import NO_RELATION
 from projections.staff import STAFF_KINDS
 from projections.viewer import Viewer
 
@@ -130,7 +131,7 @@ class Past:
 
         in_sight = [m for m in members if seen(m)]
         if in_sight[:1] != members[:1]:
-            raise NotFound(f"relation {self.relation}")
+            raise NotFound(NO_RELATION)
         return in_sight
 
     @cached_property

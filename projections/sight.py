@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import Final
 
 from sqlalchemy import ColumnElement, or_, true
 
 from projections.viewer import Viewer
+
+# One answer for a relation that is not there and one that is not the asker's: it says which of the two nowhere.
+NO_RELATION: Final = "No such relation, or not one of yours."
 
 
 def in_sight(

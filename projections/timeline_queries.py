@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from events.errors import NotFound
 from events.recorded import AMSTERDAM, TYPE_PREFIX, local_date
 from projections.page import Page, bad_cursor, check_limit, decode_cursor, encode_cursor
-from projections.sight import in_sight
+from projections.sight import NO_RELATION, in_sight
 from projections.store import Live, live
 from projections.team_timeline import PROJECTION
 from projections.timeline_select import (
@@ -86,7 +86,7 @@ async def relation_page(
     check_limit(limit)
     build = await live(conn, PROJECTION)
     if not await _sees_relation(conn, build, relation, viewer):
-        raise NotFound(f"relation {relation}")
+        raise NotFound(NO_RELATION)
     filters = Filters(department, family, layer, topic, from_, to)
     members = members_of(build, relation)
     asked = Asked(build, viewer, filters, await _before(conn, Asked(build, viewer), members, cursor))

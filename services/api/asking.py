@@ -18,6 +18,7 @@ from events.ledger import resolve
 from events.seen import note_relations
 from projections.page import MAX_LIMIT
 from projections.rows import Projection
+from projections.sight import NO_RELATION
 from projections.viewer import Viewer
 from services.access import Identity, Publisher
 from services.api.parts import Parts, parts_of
@@ -197,14 +198,20 @@ async def relation_named(conn: AsyncConnection, ident: str) -> str:
         raise NotFound("A relation is named by its UUID or by `<scheme>:<value>`, as in `gemeentecode:0518`.")
     relation = await resolve(conn, ident)
     if relation is None:
-        raise NotFound("No such relation, or not one of yours.")
+        raise NotFound(NO_RELATION)
     note_relations([relation])
     return relation
 
 
 async def relation_asked(conn: AsyncConnection, ident: str | None) -> str | None:
-    """`relation_named` of a filter; None: not narrowed to one."""
-    return None if ident is None else await relation_named(conn, ident)
+    """The relation's UUID for the value of a filter; None: not narrowed to one. Of a relation that is not there a list
+    is as empty as of one that is not the asker's, so what nobody has stays as it is."""
+    if ident is None:
+        return None
+    found = await resolve(conn, ident)
+    if found is not None:
+        note_relations([found])
+    return found or ident
 
 
 def only_own(viewer: Viewer, team: str) -> None:

@@ -18,6 +18,7 @@ from projections.history import Bounds, relation_states
 from projections.partnership_present import state_then
 from projections.partnership_queries import contributors, opportunities, partnership
 from projections.satisfaction_queries import satisfaction, staff_satisfaction
+from projections.sight import NO_RELATION
 from projections.viewer import Viewer
 from projections.views_then import opportunities_then
 from services.api.answering import json_response, list_response
@@ -93,7 +94,7 @@ async def list_opportunities(
             then = await opportunities_then(conn, relation, look, viewer=viewer, cursor=asked.cursor, limit=asked.limit)
             found = known_then(then)
         if found is None:
-            raise NotFound("No such relation, or not one of yours.")
+            raise NotFound(NO_RELATION)
         page, root, position = found
         items: list[dict[str, Any]] = [
             {k: v for k, v in item.items() if k not in {"own", "decided"}} | {"relation_then": None}
@@ -140,5 +141,5 @@ async def satisfaction_response(
 
 def _there(seen: dict[str, Any] | None) -> dict[str, Any]:
     if seen is None:
-        raise NotFound("No such relation, or not one of yours.")
+        raise NotFound(NO_RELATION)
     return seen

@@ -16,7 +16,7 @@ from projections.chain_queries import pockets
 from projections.parties import US
 from projections.partnership_queries import By, CommitmentState, commitments
 from services.api.answering import list_response
-from services.api.asking import Asked, HasParts, Reader, Scoped, UpTo, moment, relation_asked, relation_named
+from services.api.asking import Asked, HasParts, Reader, Scoped, UpTo, moment, relation_asked
 from services.api.insight import satisfaction_response
 
 FinancingSystem = Literal["zvw", "wlz", "wmo", "jeugdwet", "pgb", "other"]
@@ -94,8 +94,8 @@ async def who_gains(
     """Who invests and who gains, per organisation and financing system, and how is it shared? Chain by chain inside."""
     async with parts.reading() as conn:
         organisation = asked.organisation
-        if organisation is not None and organisation != US:
-            organisation = await relation_named(conn, organisation)
+        if organisation != US:
+            organisation = await relation_asked(conn, organisation)
         page = await pockets(
             conn, relation=await relation_asked(conn, asked.relation), chain=asked.chain, organisation=organisation,
             financing_system=asked.financing_system, period=asked.period, tier=asked.tier, team=asked.team,

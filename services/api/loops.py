@@ -21,7 +21,7 @@ from projections.workflows.completeness_queries import incomplete_relations
 from projections.workflows.loop_queries import Found, find_loop, list_loops
 from services.api.acting import body_of, said, send
 from services.api.answering import json_response, list_response, render
-from services.api.asking import HasParts, NoKeys, Paging, Reader, UpTo, relation_asked, relation_named
+from services.api.asking import HasParts, NoKeys, Paging, Reader, UpTo, relation_asked
 from services.api.parts import Parts
 from services.api.publish import verdict_response
 from services.api.reading import read_body
@@ -52,7 +52,7 @@ async def list_all(
             owner = await parts.privacy.ref_of(conn, "employee", asked.owner)
             if owner is None:
                 return list_response(request, [], None)
-        relation = None if asked.relation is None else await relation_named(conn, asked.relation)
+        relation = await relation_asked(conn, asked.relation)
         page = await list_loops(
             conn, await book_now(conn), state=asked.state, relation=relation, team=asked.team, owner_ref=owner,
             cursor=asked.cursor, limit=asked.limit, viewer=viewer, calendar=parts.calendar,

@@ -23,6 +23,9 @@ async def export_person(ref: str, request: Request, parts: HasParts, viewer: Rea
     if not names_somebody(ref):
         raise NotFound(NOBODY)
     async with parts.reading() as conn:
-        person = await find_anywhere(conn, parts.privacy, ref)
+        try:
+            person = await find_anywhere(conn, parts.privacy, ref)
+        except NotFound:
+            raise NotFound(NOBODY) from None
         document = await export(conn, parts.privacy, person)
     return json_response(document)

@@ -24,6 +24,7 @@ from events.recorded import AMSTERDAM, Recorded, local_date
 from projections import relation_view
 from projections.plan_question import Question, read_question
 from projections.relation_queries import show
+from projections.sight import NO_RELATION
 from projections.viewer import Viewer, hidden_bits, restriction
 from services.api.acting import body_of, said, send
 from services.api.answering import json_response, problem_response
@@ -181,7 +182,7 @@ async def _place(
     relation = await relation_named(conn, id_)
     seen = await show(conn, relation, await book_now(conn), viewer, parts.rules)
     if seen is None:
-        raise NotFound("No such relation, or not one of yours.")
+        raise NotFound(NO_RELATION)
     plan = plan or seen["plan"]["plan"]
     if plan is None:
         raise NotFound("This relation has no plan yet; name the one to begin as ?plan=.")

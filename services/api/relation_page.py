@@ -15,6 +15,7 @@ from events.clock import book_now
 from events.errors import NotFound
 from projections.relation_queries import show
 from projections.rule_names import alert_name
+from projections.sight import NO_RELATION
 from projections.timeline_queries import relation_page
 from projections.title_words import word
 from projections.viewer import Viewer
@@ -52,7 +53,7 @@ async def _gather(parts: Parts, viewer: Viewer, language: Language, ident: str, 
         now, relation = await book_now(conn), await relation_named(conn, ident)
         seen = await show(conn, relation, now, reads, parts.rules)
         if seen is None:
-            raise NotFound("No such relation, or not one of yours.")
+            raise NotFound(NO_RELATION)
         entries = await relation_page(
             conn, relation, follows, cursor=cursor, limit=ENTRIES_SHOWN, language=language
         )  # fmt: skip

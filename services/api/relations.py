@@ -18,6 +18,7 @@ from projections.history import history_page
 from projections.page import MAX_LIMIT
 from projections.relation_plan import changes, plan_history, with_changes
 from projections.relation_queries import list_relations, matrix, show, spent_on
+from projections.sight import NO_RELATION
 from projections.timeline_queries import relation_page
 from projections.viewer import Viewer
 from projections.views_then import ViewName
@@ -143,7 +144,7 @@ async def show_matrix(id: str, parts: HasParts, viewer: Reader, asked: Annotated
         if found is None:
             found = await matrix(conn, relation, await book_now(conn), viewer, parts.rules)
         if found is None:
-            raise NotFound("No such relation, or not one of yours.")
+            raise NotFound(NO_RELATION)
         document = await parts.privacy.reveal(conn, found)
     return json_response(document)
 
@@ -158,7 +159,7 @@ async def show_attention(id: str, parts: HasParts, viewer: Reader, asked: Annota
         if found is None:
             found = await spent_on(conn, relation, await book_now(conn), viewer)
     if found is None:
-        raise NotFound("No such relation, or not one of yours.")
+        raise NotFound(NO_RELATION)
     return json_response(found)
 
 
@@ -179,7 +180,7 @@ async def show_plan(id: str, parts: HasParts, viewer: Reader, asked: Annotated[P
         if found is None:
             found = await plan_history(conn, relation, await book_now(conn), viewer=viewer, **which)
         if found is None:
-            raise NotFound("No such relation, or not one of yours.")
+            raise NotFound(NO_RELATION)
         seen: Mapping[str, Any] = await parts.privacy.reveal(conn, found)
     document = {**seen, "history": with_changes(seen["history"])}
     if asked.older is not None and asked.newer is not None:
@@ -219,5 +220,5 @@ async def _seen(parts: Parts, conn: AsyncConnection, relation: str, viewer: View
     """The relation as this viewer sees it now. Raises NotFound for what is not there or not this viewer's."""
     found = await show(conn, relation, await book_now(conn), viewer, parts.rules)
     if found is None:
-        raise NotFound("No such relation, or not one of yours.")
+        raise NotFound(NO_RELATION)
     return found

@@ -13,9 +13,20 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.api.site import application
 from services.settings import Settings
 from tests.conftest import AddDepartment
-from tests.everybody import DELFT, HAAG, WORDS, Person, give_accounts, persons, story
+from tests.everybody import (
+    DELFT,
+    DELFT_WORD,
+    HAAG,
+    OPEN_WORD,
+    WORDS,
+    Person,
+    give_accounts,
+    persons,
+    story,
+)
 from tests.running_book import Book, running
 from tests.who_may import WHO_MAY, may
 
@@ -24,6 +35,11 @@ PAGES = {
     "/", "/sign-out", "/relations/{id}", "/accesses", "/relations/{id}/accesses", "/persons/{ref}/accesses",
     "/sign-in/elsewhere", "/sign-in/return",
 }  # fmt: skip
+NOWHERE = "6f1d2f3e-8a53-4b8e-9a56-0d5c3c1f0009"
+# By a team, by another, and by a tier: of each of them a relation is in the book that is not theirs.
+TOLD_NOTHING = {"lead-wmo", "jeugd-zorg", "board"}
+# What else may be asked of one relation, right and wrong.
+MORE = {"asOf": "2020-01-01", "knownAt": "1", "cursor": "x", "plan": "zorg-p-9", "withKnownAt": "2", "view": "plan"}
 ENDLESS = "GET /v1/teams/{team}/timeline/_live"
 
 
@@ -106,8 +122,56 @@ async def walks(book: Book, one: Person, password: str) -> None:
             assert (await browser.get(unescape(link))).status_code == 200, f"{one.name}: {link}"
         assert ("/accesses" in links) is looks, one.name
         assert any(link.startswith("/persons/") for link in links) is (looks and bool(one.words)), one.name
+        if one.name in TOLD_NOTHING:
+            await knows_not_whether_it_is_there(browser, one, csrf)
     # And what is theirs, they see: an empty answer would keep every secret.
     assert {w for w in one.words if w in shown.lower()} == one.words, one.name
+
+
+async def knows_not_whether_it_is_there(browser: httpx.AsyncClient, one: Person, csrf: str) -> None:
+    """What is not theirs answers to the letter as what is not there, whatever is asked of it and however."""
+    headers = {"X-CSRF-Token": csrf, "If-Match": "*"}
+    for method, before, after in asked_of_one():
+        for there, nowhere in strange_to(one, "{team}" in before):
+            address = before.replace("{team}", "{id}")
+            answers: list[tuple[int, str, str]] = []
+            for id_ in (there, nowhere):
+                json = {"answer": "Iets"} if method == "PUT" else None
+                answer = await browser.request(method, address.replace("{id}", id_) + after, headers=headers, json=json)
+                kept = answer.text.replace(id_, "{id}") if "/v1/" not in before else answer.text
+                answers.append((answer.status_code, answer.headers["content-type"], kept))
+            said = f"{one.name}: {method} {before}{after} of {there}"
+            assert answers[0] == answers[1], said
+            if "relation=" not in before and "organisation=" not in before:
+                assert answers[0][0] in {400, 404} if after else answers[0][0] == 404, said
+
+
+def asked_of_one() -> list[tuple[str, str, str]]:
+    """From the OpenAPI document: every operation about one relation or team, by its path or by a filter, plainly and
+    with what else may be asked along: method, address with `{id}` or `{team}`, the rest of the query."""
+    found = [("GET", "/relations/{id}", "")]
+    for path, item in application().openapi()["paths"].items():
+        for method, operation in item.items():
+            if path.endswith("/accesses"):
+                continue  # for who looks into the log of all
+            keys = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"}
+            more = [f"{k}={v}" for k, v in MORE.items() if k in keys]
+            if path.startswith(("/v1/relations/{id}", "/v1/teams/{team}")):
+                address = path.replace("{question}", "1") + ("?plan=zorg-p-1" if method == "put" else "")
+                joins = "&" if "?" in address else "?"
+                found += [(method.upper(), address, rest) for rest in ("", *(f"{joins}{each}" for each in more))]
+            for key in keys & {"relation", "organisation"}:
+                address = f"{path}?{key}={{id}}"
+                found += [(method.upper(), address, rest) for rest in ("", *(f"&{each}" for each in more))]
+    return found
+
+
+def strange_to(one: Person, team: bool) -> list[tuple[str, str]]:
+    """Of the relations, or teams, in the book those that this person does not see, each with one that is not there."""
+    if team:
+        return [(name, "nergens") for name in ("wmo", "jeugd") if name != one.team]
+    words = {HAAG: OPEN_WORD, DELFT: DELFT_WORD}
+    return [(relation, NOWHERE) for relation, word in words.items() if word not in one.words]
 
 
 async def turns_away_who_is_nobody(book: Book, token: str) -> None:

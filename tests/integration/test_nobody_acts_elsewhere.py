@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -138,12 +139,15 @@ async def tries(browser: httpx.AsyncClient, one: Person, name: str, thing: Thing
     """Reads it, and acts on it unless they may. Who has roles that act is told it is not there; others are refused."""
     path, who = f"/v1/{thing.kind}/{found['id']}", f"{one.name}: {name}"
     reads, acts = may_read(one), not one.roles.isdisjoint({"relation_manager", "team_lead"})
-    answer = await browser.get(path)
+    nowhere, answer = f"/v1/{thing.kind}/{uuid4()}", await browser.get(path)
     assert answer.status_code == (403 if not reads else 200 if one.name in thing.seen_by else 404), who
+    if answer.status_code == 404:
+        assert answer.text == (await browser.get(nowhere)).text, f"{who}: is it there?"
     if one.name not in thing.acted_on_by:
         for act in ("_acknowledge", "_snooze", "_resolve") if thing.kind == "alerts" else ("_followup", "_close"):
             answer = await browser.post(f"{path}/{act}", json=ACTS[act])
             assert answer.status_code == (404 if acts else 403), f"{who}: {act}: {answer.text}"
+            assert answer.text == (await browser.post(f"{nowhere}/{act}", json=ACTS[act])).text, f"{who}: is it there?"
 
 
 async def tries_plan(browser: httpx.AsyncClient, one: Person, relation: str, writes: bool) -> None:
