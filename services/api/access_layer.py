@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 
 import structlog
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from events.clock import system_now
@@ -26,6 +27,7 @@ from services.access import Identity
 from services.access_log.operations import ACTING_FOR, NO_FILTERS, NOT_PERSONAL, OF_SYSTEMS, OPEN
 from services.access_log.record import Action, Event, Outcome, Record
 from services.api.answering import problem_response
+from services.api.html import page_for
 from services.api.security_log import SecurityLog, address_of
 from services.problems import answer_to
 
@@ -175,7 +177,9 @@ class _Answer:
                 await self._log.write(record)
         except (Unavailable, NobodyKnown) as error:
             self.withheld = True
-            await problem_response(answer_to(error))(self._scope, self._receive, self._send)
+            answer = answer_to(error)
+            shown = page_for(Request(self._scope), answer) or problem_response(answer)
+            await shown(self._scope, self._receive, self._send)
             return
         if self._stream and record is not None:
             self._seen.take()

@@ -5,9 +5,10 @@ Only what a template escapes by itself gets in; the policy allows no script or s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode
 
 import jinja2
@@ -19,6 +20,7 @@ from projections.viewer import Viewer
 from services.api.signing import session_id
 from services.api.words import Language, words
 from services.identity import sessions
+from services.problems import Answer
 from services.security_headers import PAGE_POLICY
 
 
@@ -86,7 +88,10 @@ def render(request: Request, language: Language, name: str, *, status_code: int 
     return Response(html, status_code, headers, "text/html; charset=utf-8")
 
 
-Notice = Literal["gone", "unseen", "nowhere", "broken"]
+Notice = Literal["gone", "unseen", "nowhere", "refused", "broken"]
+
+
+_NOTICES: Final[Mapping[int, Notice]] = {404: "nowhere", 500: "broken"}
 
 
 def notice(request: Request, what: Notice, status_code: int, viewer: Viewer | None) -> Response:
@@ -97,7 +102,26 @@ def notice(request: Request, what: Notice, status_code: int, viewer: Viewer | No
     return render(request, language, "notice.html", status_code=status_code, viewer=viewer, **said)
 
 
+def out_page(request: Request, headers: Mapping[str, str]) -> Response:
+    """What a person sees while an engine is out (503): nothing of what they asked for, and to come back."""
+    response = render(request, language_of(request), "out.html", status_code=503)
+    response.headers.update(headers)
+    return response
+
+
+def page_for(request: Request, answer: Answer) -> Response | None:
+    """The page that says what this answer says, for who asks with a browser where pages are. None: for all others, and
+    where a browser asks what is no page, the problem document says it."""
+    if not wants_a_page(request):
+        return None
+    if answer.status == 503:
+        return out_page(request, answer.headers)
+    if answer.status in _NOTICES:
+        return notice(request, _NOTICES[answer.status], answer.status, None)
+    return notice(request, "refused", answer.status, None) if request.method == "POST" else None
+
+
 def wants_a_page(request: Request) -> bool:
     """Whether somebody asks this with a browser, of an address where pages are."""
-    asks = request.method in {"GET", "HEAD"} and "text/html" in request.headers.get("accept", "")
+    asks = "text/html" in request.headers.get("accept", "")
     return asks and not request.url.path.startswith(("/v1/", "/static/"))

@@ -29,7 +29,7 @@ from projections.viewer import Viewer
 from services.access import Publisher
 from services.api.asking import HasParts
 from services.api.glance import glance
-from services.api.html import Notice, home, language_of, notice, render
+from services.api.html import Notice, home, language_of, notice, out_page, render
 from services.api.parts import Parts
 from services.api.permits import permitted
 from services.api.reading import read_body
@@ -50,7 +50,7 @@ OVERDUE_SHOWN: Final = 15
 ENTRIES_SHOWN: Final = 15
 _MAX_FORM_BYTES: Final = 4 * 1024
 _WITHIN_S: Final = 8.0
-_RETRY_S: Final = 15.0  # as the page itself does for who has no script
+_COME_BACK: Final = {"Retry-After": seconds(15.0)}  # as the page itself does for who has no script
 # Errors for which a page says that it is out for a moment.
 _OUT: Final = (SQLAlchemyError, Unavailable, *OUTAGES)
 
@@ -70,9 +70,7 @@ async def show(request: Request, parts: HasParts) -> Response:
     return await page_of(request, parts, "page.html", gather)
 
 
-async def page_of(
-    request: Request, parts: Parts, template: str, gather: Gather, missing: Notice = "gone"
-) -> Response:
+async def page_of(request: Request, parts: Parts, template: str, gather: Gather, missing: Notice = "gone") -> Response:
     """A page with what `gather` finds for whoever is signed in; the form to sign in for others; `missing` (404) where
     it raises NotFound or Invalid; what to do meanwhile (503) while an engine is out."""
     language, viewer = language_of(request), None
@@ -85,17 +83,10 @@ async def page_of(
     except (NotFound, Invalid):
         return notice(request, missing, 404, viewer)
     except _OUT:
-        return _out_page(request, language)
+        return out_page(request, _COME_BACK)
     if isinstance(shown, Response):
         return shown
     return render(request, language, template, viewer=viewer, **shown)
-
-
-def _out_page(request: Request, language: Language) -> Response:
-    """What a person sees while an engine is out: nothing of what they asked for, and to come back."""
-    response = render(request, language, "out.html", status_code=503)
-    response.headers["Retry-After"] = seconds(_RETRY_S)
-    return response
 
 
 async def signed_in(request: Request, parts: Parts) -> Viewer | None:
@@ -129,7 +120,7 @@ async def sign_in(request: Request, parts: HasParts) -> Response:
     except Refused as refused:
         return sign_in_form(request, parts, language, refused.code, answer_to(refused))
     except _OUT:
-        return _out_page(request, language)
+        return out_page(request, _COME_BACK)
     return response
 
 

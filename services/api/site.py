@@ -40,7 +40,7 @@ from services.api.access_layer import AccessLog
 from services.api.answering import json_response, problem_response
 from services.api.asking import NoKeys
 from services.api.edge import Edge
-from services.api.html import notice, wants_a_page
+from services.api.html import notice, page_for, wants_a_page
 from services.api.parts import Parts
 from services.problems import Refused, answer_to, refuse
 from services.security_headers import API_VERSION
@@ -119,9 +119,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if isinstance(error, KeyMissing):  # what of, says the log alone
         _log.error("http.key_missing", what=error.what)
     answer = answer_to(error)
-    if answer.status == 500 and wants_a_page(request):
-        return notice(request, "broken", 500, None)
-    return problem_response(answer)
+    return page_for(request, answer) or problem_response(answer)
 
 
 async def _on_bad_request(request: Request, error: Exception) -> Response:

@@ -18,6 +18,7 @@ from typer.exceptions import Abort, Exit, TyperException
 from events.errors import Diverged, Invalid, NotFound, RelatieboekError, SetupError, Unavailable
 from services.cli.console import note
 from services.cli.dutch_help import DutchContext
+from services.dutch_problems import detail_in_dutch
 from services.reasons import why
 
 EXIT_FAILED: Final = 2
@@ -36,28 +37,12 @@ _USAGE: Final[tuple[tuple[str, str], ...]] = (
 )  # fmt: skip
 
 
-# What typer says of a value, as far as our options go.
-_VALUES: Final[tuple[tuple[str, str], ...]] = (
-    (r"Input should be greater than or equal to (.*)", "moet minstens {0} zijn"),
-    (r"Input should be less than or equal to (.*)", "mag hoogstens {0} zijn"),
-    (r"Input should be a valid integer.*", "moet een heel getal zijn"),
-    (r".*does not match the formats?.*", "schrijf een dag als 2026-06-30"),
-)
-
-
 def usage_line(message: str) -> str:
     """A usage error of typer in Dutch."""
     for pattern, dutch in _USAGE:
         if found := re.fullmatch(pattern, message, re.DOTALL):
-            return dutch.format(*(_value_line(g or "") for g in found.groups()))
+            return dutch.format(*(detail_in_dutch(g or "") for g in found.groups()))
     return message
-
-
-def _value_line(text: str) -> str:
-    for pattern, dutch in _VALUES:
-        if found := re.fullmatch(pattern, text, re.DOTALL):
-            return dutch.format(*found.groups())
-    return text
 
 
 def error_line(error: Exception) -> str:
@@ -68,7 +53,7 @@ def error_line(error: Exception) -> str:
         case NotFound():
             return str(error) if str(error).endswith(".") else f"Niet gevonden: {error}."
         case Invalid():
-            return "Ongeldig: " + "; ".join(f"{e.pointer} {e.detail}".strip() for e in error.errors)
+            return "Ongeldig: " + "; ".join(f"{e.pointer} {detail_in_dutch(e.detail)}".strip() for e in error.errors)
         case Diverged():
             where = f" vanaf positie {error.position}" if error.position is not None else ""
             return f"Stream en grootboek verschillen{where}: {error.what}. Kijk met `relatieboek reconcile`."

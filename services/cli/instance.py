@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from events.errors import NotFound, SetupError, Unavailable
 from services.access_log.operations import ACTING_FOR
 from services.cli.reads import os_user
+from services.dutch_problems import errors_in_dutch, title_in_dutch
 from services.embedded import credentials
 from services.embedded.credentials import Credentials
 from services.embedded.datadir import holder
@@ -112,8 +113,8 @@ def _refusal(answer: httpx.Response, what: str) -> Exception:
         problem: dict[str, Any] = answer.json()
     except ValueError:
         problem = {}
-    errors = [f"{e['pointer'].removeprefix('/query/')} {e['detail']}".strip() for e in problem.get("errors", ())]
-    detail = "; ".join(errors) or str(problem.get("detail") or problem.get("title") or answer.reason_phrase)
+    errors = errors_in_dutch(problem).replace("/query/", "")
+    detail = errors or title_in_dutch(problem) or answer.reason_phrase
     match answer.status_code:
         case 404:
             return NotFound(what)

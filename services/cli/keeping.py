@@ -23,6 +23,7 @@ from services.cli.instance import Instance, find
 from services.cli.options import Cursor, DataDir, Json, Limit
 from services.cli.reads import log_reading, logged_reading, refusals_logged
 from services.cli.sending import counts_text
+from services.dutch_problems import errors_in_dutch, title_in_dutch
 from services.keys import key_wrapper
 from services.send import VerdictJson, connected, send
 
@@ -87,7 +88,7 @@ def list_rejected(
     page = asyncio.run(read())
     objects = {o for item in page.items for o in _objects(item)}
     log_reading(find(data_dir).complete(), "rejected list", objects=objects, items=len(page.items))
-    print_list("Geweigerd", _REJECTED, page.as_json(), json)
+    print_list("Geweigerd", _REJECTED, page.as_json() if json else in_dutch(page.as_json()), json)
 
 
 @rejected.command("show")
@@ -238,3 +239,16 @@ def plain(row: dict[str, Any]) -> dict[str, Any]:
     errors: list[dict[str, str]] = problem.get("errors", [])
     out["detail"] = "; ".join(f"{e['pointer']} {e['detail']}".strip() for e in errors[:3])
     return out
+
+
+def in_dutch(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A page of what was kept, with each problem in Dutch."""
+    items = [
+        {
+            **item,
+            "code": title_in_dutch(item["problem"] or {}),
+            "detail": errors_in_dutch(item["problem"] or {}, most=3),
+        }
+        for item in document["items"]
+    ]
+    return {**document, "items": items}

@@ -19,6 +19,7 @@ from events.errors import SetupError
 from services.cli.console import Bar, err
 from services.cli.instance import find
 from services.cli.options import Batch, DataDir, Department, NatsUrl, Verdicts
+from services.dutch_problems import errors_in_dutch, title_in_dutch
 from services.reasons import why
 from services.send import Login, Tally, VerdictJson, connected
 from services.send import send as send_events
@@ -109,5 +110,5 @@ def deliver(lines: Iterable[bytes], login: Login, verdicts: Path | None, title: 
 
 
 def _why(verdict: VerdictJson) -> str:
-    errors = verdict.get("problem", {}).get("errors", [])
-    return "; ".join(f"{e['pointer']} {e['detail']}".strip() for e in errors[:3]) or "zonder reden"
+    problem = verdict.get("problem", {})
+    return errors_in_dutch(problem, most=3) or title_in_dutch(problem) or "zonder reden"

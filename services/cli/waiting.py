@@ -19,7 +19,7 @@ from projections.parking import Parked, list_parked, retry_parked
 from projections.registry import PROJECTIONS
 from services.cli.console import note, print_json, print_list, print_table
 from services.cli.instance import Instance, find
-from services.cli.keeping import ForDepartment, engine_of, page_of
+from services.cli.keeping import ForDepartment, engine_of, in_dutch, page_of
 from services.cli.options import Cursor, DataDir, Json, Limit
 from services.cli.reads import log_reading, logged_reading
 from services.keys import key_wrapper
@@ -70,7 +70,7 @@ def list_all_parked(
     if json:
         print_json({**page.as_json(), "projections": rows})
         return
-    print_list("Wachtende gebeurtenissen", _EVENTS, page.as_json(), json)
+    print_list("Wachtende gebeurtenissen", _EVENTS, in_dutch(page.as_json()), json)
     print_table("Stilstaand in een leesmodel", _RELATIONS, rows)
 
 

@@ -22,6 +22,7 @@ from icalendar.prop.broken import vBroken
 from events.catalog import check
 from events.errors import Invalid, SetupError
 from events.recorded import AMSTERDAM, local_date
+from services.dutch_problems import detail_in_dutch
 from services.imports.outcome import Outcome, Skipped, checked, each_once
 from services.reasons import why
 from services.send import cloudevent
@@ -99,7 +100,8 @@ def _check_given(given: CalendarImport, now: datetime) -> None:
         check(cloudevent(f"contact.{name}.v1", "ics", given.source, given.relation, about))
     except Invalid as error:
         wrong = (
-            f"{next((o for p, o in _OPTIONS if e.pointer.startswith(p)), e.pointer)} {e.detail}" for e in error.errors
+            f"{next((o for p, o in _OPTIONS if e.pointer.startswith(p)), e.pointer)} {detail_in_dutch(e.detail)}"
+            for e in error.errors
         )
         raise SetupError(f"Zo kan geen afspraak mee: {'; '.join(wrong)}") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from events.catalog import check
 from events.errors import Invalid
+from services.dutch_problems import detail_in_dutch
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def checked(where: str, event: dict[str, Any]) -> Outcome:
     try:
         check(event, tiers=None)  # which tiers there are only the book knows
     except Invalid as error:
-        return Skipped(where, "; ".join(f"{e.pointer}: {e.detail}" for e in error.errors))
+        return Skipped(where, "; ".join(f"{e.pointer}: {detail_in_dutch(e.detail)}" for e in error.errors))
     return Taken(where, event)
 
 

@@ -53,3 +53,23 @@ async def test_a_fault_of_ours_is_called_that(app: FastAPI) -> None:
     assert "Er ging iets mis" in page.text
     answer = await asked(app, "/half-made")
     assert (answer.status_code, answer.json()["type"]) == (500, "urn:relatieboek:problem:internal")
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "status", "said"),
+    [
+        ("/sign-out", {}, 403, "Dit lukt niet"), ("/sign-out?taal=en", {}, 403, "This does not work"),
+        ("/", {"token": "x" * 5_000}, 413, "Dit lukt niet"), ("/elsewhere", {}, 404, "Deze pagina is er niet"),
+    ],
+)  # fmt: skip
+async def test_a_form_that_is_not_taken(app: FastAPI, path: str, form: dict[str, str], status: int, said: str) -> None:
+    """From another site, too large, or to nowhere: a page for people, a problem document for programs."""
+    app.state.parts = None
+    elsewhere = {"Sec-Fetch-Site": "cross-site"} if status == 403 else {}
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://book") as client:
+        page = await client.post(path, data=form, headers={**BROWSER, **elsewhere})
+        assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        assert said in page.text
+        answer = await client.post(path, data=form, headers=elsewhere)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
