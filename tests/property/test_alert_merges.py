@@ -1,5 +1,6 @@
-"""Merges, policies and calendars: however the events are cut into batches, the rows of the alerts are the same, every
-open alert is under the survivor, and no transition is sent under an id that was used before."""
+"""Merges, ends, policies and calendars: however the events are cut into batches, the rows of the alerts are the same,
+every open alert is under the survivor, none is open for a relation that ended, and no transition is sent under an id
+that was used before."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from uuid import UUID
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from events.recorded import ORGANISATION
+from events.recorded import ORGANISATION, Recorded
 from projections.alert_line import open_of
 from projections.contact_alerts import PROJECTION
 from projections.kin import Kin
@@ -32,6 +33,8 @@ STEPS = st.lists(
         st.tuples(st.just("unmerge"), st.integers(0, 2), st.just("")),
         st.tuples(st.just("policy"), st.integers(0, 40), st.sampled_from(["P1M", "P2M", ""])),
         st.tuples(st.just("calendar"), st.integers(0, 60), st.just("")),
+        st.tuples(st.just("over"), st.integers(0, 2), st.integers(-20, 20)),
+        st.tuples(st.just("go on"), st.integers(0, 2), st.just("")),
         st.tuples(st.just("wait"), st.sampled_from([1, 5, 30, 90]), st.just("")),
     ),
     min_size=3,
@@ -47,6 +50,7 @@ class Story:
         self.today = date(2026, 1, 5)
         self.parents: dict[str, str] = {}
         self.lines: set[str] = set()
+        self.ends: dict[str, Recorded] = {}
         self.count = 0
         for relation in RELATIONS:
             self.tell("relation.registered", {"name": relation[-1]}, relation)
@@ -79,6 +83,12 @@ class Story:
             case "unmerge" if relation in self.parents:
                 survivor = self.parents.pop(relation)
                 self.tell("relation.unmerged", {"survivor": survivor, "absorbed": relation}, survivor, relation)
+            case "over" if relation not in self.ends:
+                self.tell("relation.ended", {"occurred_on": str(self.today + timedelta(days=how))}, relation)
+                self.ends[relation] = self.trial.log[-1]
+            case "go on" if relation in self.ends:
+                self.count += 1
+                self.trial.withdraw(self.ends.pop(relation), str(self.today))
             case "policy":
                 lines = [{**PAIR, "cadence": {"mode": "rolling", "every": how}, "grace_working_days": 1}] if how else []
                 on = str(self.today + timedelta(days=n - 20))
@@ -118,7 +128,9 @@ def test_merges_policies_and_calendars(steps: list[tuple[str, int, Any]], sizes:
     kin = Kin(story.parents)
     for (relation, _), row in whole.tables["line"].items():
         opened = open_of(row)
-        assert opened is None or opened["relation"] == kin.root(relation)
+        root = kin.root(relation)
+        over = root in story.ends and story.ends[root].data["occurred_on"] <= str(story.today)
+        assert opened is None or (opened["relation"] == root and not over)
     ids = [event.id for event in log]
     assert len(ids) == len(set(ids))
     for row in whole.tables["alert"].values():

@@ -231,6 +231,17 @@ class TestPolicy:
         assert trial.tick("2026-12-31") == []
 
 
+class TestRelationEnded:
+    def test_its_end_is_the_evidence_where_that_ended_the_line(self) -> None:
+        for line_ends, first in (("2026-05-13", True), ("2026-05-14", True), ("2026-05-15", False)):
+            trial = example()
+            trial.tick("2026-05-12")
+            ends = [trial.ended(line_ends, on="2026-05-12")]
+            ends.append(trial.record("relation.ended", {"occurred_on": "2026-05-14"}, on="2026-05-12"))
+            (resolved,) = trial.tick("2026-05-14")
+            assert (resolved.data["reason"], resolved.data["evidence"]) == ("line_ended", [ends[0 if first else 1]])
+
+
 class TestWorkingCalendar:
     def test_a_closed_day_moves_what_was_raised_and_what_will_be(self) -> None:
         trial = example()
