@@ -71,13 +71,13 @@ async def test_live_restarted_rebuilt_and_checked(book: SmallBook, engine: Async
 
     last = await book.write(made(1_500))
     async with running(runner()):
-        await wait_for(engine, RARE, last, timeout_s=20)
+        await wait_for(engine, RARE, last, timeout_s=60)
         # a flood of others moves its position and nothing else
         last = await book.write([held_contact(n, name_of(n % 10)) for n in range(5_000, 5_400)])
-        await wait_for(engine, RARE, last, timeout_s=20)
+        await wait_for(engine, RARE, last, timeout_s=60)
     last = await book.write(made(300, after=1_500))
     async with running(runner()):
-        await wait_for(engine, RARE, last, timeout_s=20)
+        await wait_for(engine, RARE, last, timeout_s=60)
     assert await contents(engine, RARE) == folded(RARE, [e for e in book.events if e.kind in KINDS])
     async with engine.connect() as conn:
         await conn.execution_options(isolation_level="REPEATABLE READ")
@@ -97,6 +97,6 @@ async def test_poison_among_them_is_parked_and_the_position_goes_on(
     facts = [held_contact(1, name_of(1)), held_contact(2, name_of(2), topics=["nul"]), held_contact(3, name_of(2))]
     last = await book.write([*facts, *made(60)[49:50]])  # the last one is of a kind that it does not take
     async with running(Runner(of, engine, StreamReader(client), idle_s=0.1, most_wait_s=0.3)):
-        await wait_for(engine, of, last, timeout_s=20)
+        await wait_for(engine, of, last, timeout_s=60)
     async with engine.connect() as conn:
         assert [p.position for p in await list_parked(conn, of.name)] == [2, 3]

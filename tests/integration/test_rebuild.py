@@ -44,7 +44,7 @@ def reader(client: Client) -> StreamReader:
 
 async def caught_up(engine: AsyncEngine, reader: StreamReader, position: int, of: Projection = COUNTS) -> None:
     async with running(Runner(of, engine, reader, idle_s=0.1, most_wait_s=0.3)):
-        await wait_for(engine, of, position, timeout_s=20)
+        await wait_for(engine, of, position, timeout_s=60)
 
 
 async def states(engine: AsyncEngine, of: Projection = COUNTS) -> list[tuple[int, str]]:
@@ -133,13 +133,13 @@ async def test_while_events_flow_no_reader_sees_it_go_back(
             await asyncio.sleep(0.002)
 
     async with running(Runner(COUNTS, engine, reader, idle_s=0.1, most_wait_s=0.3)):
-        await wait_for(engine, COUNTS, 2_000, timeout_s=20)
+        await wait_for(engine, COUNTS, 2_000, timeout_s=60)
         async with asyncio.TaskGroup() as group:
             group.create_task(write())
             group.create_task(look())
             reports = [await rebuild(engine, reader, COUNTS, limits=SMALL) for _ in range(2)]
             stop.set()
-        await wait_for(engine, COUNTS, len(book.events), timeout_s=20)
+        await wait_for(engine, COUNTS, len(book.events), timeout_s=60)
     assert [r.differs for r in reports] == [False, False]
     assert all((r.compared_at or 0) >= 2_000 for r in reports)
     assert positions == sorted(positions)

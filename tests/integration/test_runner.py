@@ -58,7 +58,7 @@ def runner(engine: AsyncEngine, client: Client, heard: Heard) -> MakeRunner:
 
 
 async def reached(engine: AsyncEngine, position: int, of: Projection = COUNTS) -> None:
-    await wait_for(engine, of, position, timeout_s=20)
+    await wait_for(engine, of, position, timeout_s=60)
 
 
 async def test_catches_up_follows_and_goes_on_after_a_restart(

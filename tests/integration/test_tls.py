@@ -183,7 +183,7 @@ async def _greeted(port: int, context: ssl.SSLContext) -> bytes:
     """What a server says first over TLS; nothing when it ends the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             return await reader.readline()
     except (ssl.SSLError, ConnectionError):
         return b""
