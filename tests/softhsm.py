@@ -35,7 +35,7 @@ class Token:
     def settings(self) -> dict[str, Any]:
         return {"pkcs11_module": LIBRARY, "pkcs11_token": self.label, "pkcs11_pin": SecretStr(self.pin)}
 
-    def keeper(self, *, within_s: float = 10.0) -> TokenWrapper:
+    def keeper(self, *, within_s: float = 60.0) -> TokenWrapper:
         return TokenWrapper(str(LIBRARY), self.label, lambda: self.pin, within_s=within_s)
 
 
@@ -60,6 +60,6 @@ def new_token() -> Token:
     subprocess.run(
         ["softhsm2-util", "--init-token", "--free", "--label", token.label, "--so-pin", "so-pin-12345",
          "--pin", token.pin],
-        check=True, capture_output=True, timeout=30,
+        check=True, capture_output=True, timeout=60,
     )  # fmt: skip
     return token

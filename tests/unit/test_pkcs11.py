@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +128,14 @@ async def test_a_token_that_hangs_costs_its_time_limit_and_no_more() -> None:
                 await keeper.wrap(KEYS)
     finally:
         answer.set()
-    assert await opens(token.keeper(), await token.keeper().wrap(KEYS))
-    assert await opens(keeper, await token.keeper().wrap(KEYS))
+    wrapped = await token.keeper().wrap(KEYS)
+    assert await opens(token.keeper(), wrapped)
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(Unavailable):  # its time limit is short, and the machine may be busy
+                assert await opens(keeper, wrapped)
+                break
+            await asyncio.sleep(0.01)
 
 
 async def test_many_at_once_from_several_callers() -> None:
