@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SERVICE_ROLE = "relatieboek_service"
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
+# Who may publish is the owner's to say: what a version before this granted is taken back.
+TAKEN_BACK = f"REVOKE INSERT, UPDATE, DELETE ON ledger.department FROM {SERVICE_ROLE}"
+
 # The services may add entries and read them; only what decide needs to know, and the doors' own books, may change.
 GRANTS = f"""
 GRANT USAGE ON SCHEMA ledger, projection, effect TO {SERVICE_ROLE};
@@ -27,8 +30,8 @@ GRANT UPDATE (key, sealed_id, erased_by, lookup) ON ledger.person_key TO {SERVIC
 GRANT INSERT, UPDATE, DELETE ON ledger.erasure TO {SERVICE_ROLE};
 GRANT INSERT, UPDATE ON ledger.hold TO {SERVICE_ROLE};
 GRANT INSERT, UPDATE, DELETE ON ledger.chain, ledger.thing, ledger.parked, ledger.rejected, ledger.outbox,
-    ledger.tally,
-    ledger.department, ledger.viewer TO {SERVICE_ROLE};
+    ledger.tally, ledger.viewer TO {SERVICE_ROLE};
+GRANT UPDATE (last_used_at) ON ledger.department TO {SERVICE_ROLE};
 GRANT UPDATE ON ledger.head TO {SERVICE_ROLE};
 GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA projection, effect TO {SERVICE_ROLE};
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA ledger, projection, effect TO {SERVICE_ROLE};
@@ -91,6 +94,7 @@ async def migrate(owner_url: str, service_password: str | None, access_log_month
             await conn.run_sync(upgrade)
             database = await conn.scalar(text("SELECT quote_ident(current_database())"))
             await conn.exec_driver_sql(f"GRANT CONNECT, CREATE ON DATABASE {database} TO {SERVICE_ROLE}")
+            await conn.exec_driver_sql(TAKEN_BACK)
             for statement in GRANTS.split(";\n"):
                 if statement.strip():
                     await conn.exec_driver_sql(statement)

@@ -135,7 +135,8 @@ async def _run(plan: _Plan, supervisor: Supervisor, demo: bool, demo_report: Cal
     try:
         await _prepare(plan, owner_url, engine)
         nats_url = await _nats(plan, supervisor, engine)
-        own = complete(settings.model_copy(update={"database_url": service_url, "nats_url": nats_url}))
+        found = {"database_url": service_url, "owner_database_url": owner_url, "nats_url": nats_url}
+        own = complete(settings.model_copy(update=found))
         await ensure_viewers(own, engine, again=True)
         async with engine.connect() as conn:
             departments = await department_keys(conn)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from events import tables
@@ -31,6 +33,7 @@ EVERYTHING: Final = "all"
 # reading that began just before the change may end just after it.
 ENDED_WITHIN_S: Final = MAX_AGE_S + 0.5
 _NO_NATS: Final = "NATS antwoordt niet: start Relatieboek, en voeg de afdeling toe terwijl het draait."
+_NOT_ALLOWED: Final = "42501"
 # Two at the same moment must not both find a source free.
 _ONE_AT_A_TIME: Final = text("LOCK TABLE ledger.department IN SHARE ROW EXCLUSIVE MODE")
 
@@ -87,8 +90,7 @@ async def add_departments(settings: Settings, wanted: Sequence[Wanted]) -> list[
         _check(one)
     seeds = {one.name: new_seed() for one in wanted}
     tokens = {one.name: new_token(one.name) for one in wanted}
-    engine = create_async_engine(settings.database_url, hide_parameters=True)
-    try:
+    async with _as_owner(settings) as engine:
         async with engine.begin() as conn:
             await conn.execute(_ONE_AT_A_TIME)
             await _forget_before(conn, settings, wanted)
@@ -107,8 +109,6 @@ async def add_departments(settings: Settings, wanted: Sequence[Wanted]) -> list[
         if embedded:
             await _reconfigure(settings, engine, seeds)
         await tell_intake(settings)
-    finally:
-        await engine.dispose()
     return [
         Added(
             one.name, tokens[one.name], {"nkey_seed": seeds[one.name], "inbox_prefix": inbox_prefix(one.name)},
@@ -124,14 +124,10 @@ async def ensure_departments(settings: Settings, wanted: Sequence[Wanted]) -> li
     missing = [w for w in wanted if w.name not in held.http.departments or w.name not in held.nats.departments]
     if not missing:
         return []
-    engine = create_async_engine(settings.database_url, hide_parameters=True)
-    try:
-        async with engine.begin() as conn:
-            for one in missing:
-                t = tables.department
-                await conn.execute(update(t).where(t.c.name == one.name).values(revoked_at=datetime.now(UTC)))
-    finally:
-        await engine.dispose()
+    async with _as_owner(settings) as engine, engine.begin() as conn:
+        for one in missing:
+            t = tables.department
+            await conn.execute(update(t).where(t.c.name == one.name).values(revoked_at=datetime.now(UTC)))
     return await add_departments(settings, missing)
 
 
@@ -139,14 +135,10 @@ async def renew_token(settings: Settings, name: str, *, expires_at: datetime | N
     """A new HTTP token for a department, in place of the one before. Its NATS key stays. Raises NotFound."""
     token = new_token(name)
     t = tables.department
-    engine = create_async_engine(settings.database_url, hide_parameters=True)
-    try:
-        async with engine.begin() as conn:
-            done = await conn.execute(
-                update(t).where(t.c.name == name, t.c.revoked_at.is_(None)).values(**_key(name, token, expires_at))
-            )
-    finally:
-        await engine.dispose()
+    async with _as_owner(settings) as engine, engine.begin() as conn:
+        done = await conn.execute(
+            update(t).where(t.c.name == name, t.c.revoked_at.is_(None)).values(**_key(name, token, expires_at))
+        )
     if done.rowcount == 0:
         raise NotFound(f"Er is geen afdeling {name} met toegang.")
     if _managed(settings):
@@ -162,8 +154,7 @@ async def revoke_department(settings: Settings, name: str) -> None:
     made anew and reloaded; the book takes nothing from it all the same. Raises NotFound.
     """
     t = tables.department
-    engine = create_async_engine(settings.database_url, hide_parameters=True)
-    try:
+    async with _as_owner(settings) as engine:
         async with engine.begin() as conn:
             done = await conn.execute(
                 update(t).where(t.c.name == name, t.c.revoked_at.is_(None)).values(revoked_at=datetime.now(UTC))
@@ -175,9 +166,24 @@ async def revoke_department(settings: Settings, name: str) -> None:
             store.update(settings.credentials_path, lambda c: c.without_department(name))
         if _embedded(settings):
             await _reconfigure(settings, engine, {}, gone=entry.nkey_seed if entry else None)
+    await asyncio.sleep(ENDED_WITHIN_S)
+
+
+@asynccontextmanager
+async def _as_owner(settings: Settings) -> AsyncGenerator[AsyncEngine]:
+    """Who may publish, the database's owner writes; the services' role reads it. Raises SetupError when it is tried as
+    that one."""
+    engine = create_async_engine(settings.owner_database_url or settings.database_url, hide_parameters=True)
+    try:
+        yield engine
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
+            raise
+        raise SetupError(
+            "Alleen de eigenaar van de database mag afdelingen wijzigen: zet RELATIEBOEK_OWNER_DATABASE_URL."
+        ) from None
     finally:
         await engine.dispose()
-    await asyncio.sleep(ENDED_WITHIN_S)
 
 
 async def ensure_viewers(settings: Settings, engine: AsyncEngine, *, again: bool = False) -> list[str]:

@@ -20,6 +20,8 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.errors import SetupError, Unavailable
@@ -30,7 +32,8 @@ from services import wiring
 from services.cli.operating import as_user
 from services.embedded.accounts import BOOK, SERVICES
 from services.embedded.nats import Nats, reload
-from services.embedded.registration import add_department
+from services.embedded.registration import add_department, renew_token
+from services.migrate import SERVICE_ROLE, migrate
 from services.settings import Settings
 from tests.conftest import AddDepartment
 from tests.integration.book import Department, Json, connection, held, listen, registered, running_intake
@@ -307,3 +310,31 @@ async def verdict(department: Client) -> Msg:
     )
     (message,) = await reader.fetch(1, timeout=20)
     return message
+
+
+async def test_no_service_says_who_may_publish(
+    settings: Settings, department: AddDepartment, engine: AsyncEngine, owner_engine: AsyncEngine
+) -> None:
+    """Nor after an upgrade of a database in which they might; and the commands say what they need."""
+    await department("zorg")
+    async with owner_engine.begin() as conn:
+        await conn.execute(text(f"GRANT INSERT, UPDATE, DELETE ON ledger.department TO {SERVICE_ROLE}"))
+    await migrate(settings.owner_database_url, None)
+    for statement in (
+        "INSERT INTO ledger.department SELECT * FROM ledger.department",
+        "UPDATE ledger.department SET sources = '{}'", "UPDATE ledger.department SET types = '{*}'",
+        "UPDATE ledger.department SET token_hash = ''", "UPDATE ledger.department SET nkey = 'U'",
+        "UPDATE ledger.department SET revoked_at = NULL", "DELETE FROM ledger.department",
+    ):  # fmt: skip
+        async with engine.connect() as conn:
+            with pytest.raises(DBAPIError, match="permission denied"):
+                await conn.execute(text(statement))
+    async with engine.begin() as conn:
+        noted = await conn.execute(text("UPDATE ledger.department SET last_used_at = now()"))
+    assert noted.rowcount == 1
+    as_service = settings.model_copy(update={"owner_database_url": ""})
+    with pytest.raises(SetupError, match="RELATIEBOEK_OWNER_DATABASE_URL"):
+        await renew_token(as_service, "zorg")
+    with pytest.raises(SetupError, match="RELATIEBOEK_OWNER_DATABASE_URL"):
+        await add_department(as_service, "crm", [f"urn:nld:oin:{settings.institution}:systeem:crm"], ["*"])
+    await renew_token(settings, "zorg")

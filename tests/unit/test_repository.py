@@ -260,7 +260,7 @@ class TestContainers:
         }
         assert holders == {"RELAY": {"intake", "tools"}, "OPERATIONS": {"tools"}}
         owners = {n for n, s in services.items() if "POSTGRES_PASSWORD" in str(s.get("environment"))}
-        assert owners == {"postgres", "migrate", "keeper"}
+        assert owners == {"postgres", "migrate", "keeper", "tools"}
 
     def test_the_example_names_every_variable_and_holds_no_secret(self) -> None:
         example = dict(
