@@ -192,6 +192,7 @@ line = Table(
     Index("line_root", "root"),
     Index("line_check_at", "check_at", "relation", "line", postgresql_where=text("check_at IS NOT NULL")),
     Index("line_overdue_on", "overdue_on", "relation", "line", postgresql_where=text("overdue_on IS NOT NULL")),
+    Index("line_vacant_on", "vacant_on", postgresql_where=text("vacant_on IS NOT NULL")),
 )
 
 alert = Table(

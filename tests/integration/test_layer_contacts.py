@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.errors import Invalid
 from events.recorded import ORGANISATION
 from projections import contact_alerts
 from projections.layer_contacts import LayerState, layer_contacts
+from projections.layer_select import lines
 from projections.relation_queries import matrix
 from projections.viewer import EVERYTHING, Viewer, of_team
 from tests.given import DELFT, HAAG, Book
@@ -171,6 +173,16 @@ async def test_a_vacant_line_is_in_the_answer_whenever_the_last_contact_was(engi
     assert [g["line"] for g in await asked(engine, book, before, tier="A")] == ["l-2"], "the person was there still"
     unmet = await asked(engine, book, datetime(2027, 4, 30, 10, tzinfo=UTC), tier="A")
     assert [(g["line"], g["state"]) for g in unmet] == [("l-1", "gap"), ("l-2", "gap"), ("l-3", "vacant")]
+
+
+async def test_vacant_lines_are_found_by_their_own_index(engine: AsyncEngine, book: Book) -> None:
+    await record(engine, book.events, _READ)
+    vacant = lines(1, "vacant").query.params(today=NOW.date(), since=NOW.date())
+    asked = vacant.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+    async with engine.begin() as conn:
+        await conn.exec_driver_sql("SET LOCAL enable_seqscan = off")  # the whole table is one page here
+        plan = [str(row[0]) for row in await conn.exec_driver_sql(f"EXPLAIN {asked}")]
+    assert any("line_vacant_on" in step for step in plan), plan
 
 
 async def test_a_vacant_line_is_left_out_while_it_asks_for_nothing_or_names_another(
