@@ -70,7 +70,6 @@ async def demo() -> AsyncGenerator[Instance]:
                 assert book.process is not None
                 assert book.process.returncode is None, "\n".join(book.said)
                 await asyncio.sleep(0.05)
-        await book.settled(LOADED_WITHIN_S)  # what the rules make of it comes by itself
         yield book
     finally:
         await book.stop()

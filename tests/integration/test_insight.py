@@ -319,7 +319,7 @@ async def shows_each_part_on_the_command_line(book: Book) -> None:
     plan = json.loads(await printed(book, "relation", "show", HAAG, "--part", "plan", "--question", "5", "--json"))
     assert plan["history"] == []
     refused = await command(book, "relation", "show", HAAG, "--part", "chain", "--plan", "2026")
-    assert (refused.exit_code, ": plan is not known here" in refused.output) == (2, True), refused.output
+    assert (refused.exit_code, ": plan is hier niet bekend" in refused.output) == (2, True), refused.output
 
     assert json.loads(await printed(book, "contributors", "--json")) == found(await book.get("/v1/contributors"))
     assert "innovator" in await printed(book, "contributors")
