@@ -15,13 +15,14 @@ from typing import Any
 
 import httpx
 import psutil
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, select
 
 from events.clock import book_now
 from events.recorded import local_date
 from projections import contact_alerts
 from projections.store import live
 from projections.workflows import projection as workflows
+from projections.workflows.queries import duties_to_check
 from services.cli.instance import find
 from services.cli.keeping import engine_of
 from tests.ports import free_port
@@ -182,10 +183,10 @@ class Instance:
             async with engine.connect() as conn:
                 now = await book_now(conn)
                 line = (await live(conn, contact_alerts.PROJECTION)).tables["line"].c
-                duty = (await live(conn, workflows.PROJECTION)).tables["duty"].c
-                until_on = func.coalesce(duty.wanted["until_on"].astext, "9999")
-                over = until_on <= str(local_date(now))
-                waiting = (line.check_at <= now, (duty.check_at <= now) & ~over)
-                return not any([await conn.scalar(select(exists().where(one))) for one in waiting])
+                if await conn.scalar(select(exists().where(line.check_at <= now))):
+                    return False
+                duties = await duties_to_check(conn, (await live(conn, workflows.PROJECTION)).tables, now, None, 1_000)
+                wanted: list[Json | None] = [one.duty["wanted"] for one in duties]
+                return all(w is not None and (w["until_on"] or "9999") <= str(local_date(now)) for w in wanted)
         finally:
             await engine.dispose()
