@@ -21,6 +21,12 @@ from tests.conftest import AddDepartment
 from tests.integration.book import held, running_intake
 
 
+@pytest.fixture(autouse=True)
+def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was under way when the line broke is asked again after this long; it waits no less than an answer takes."""
+    monkeypatch.setattr("services.send._ANSWER_S", 4.0)
+
+
 class Between:
     """Stands between a client and the server, passes everything on, and can speak in the server's name."""
 
