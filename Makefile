@@ -42,9 +42,9 @@ $(VENV)/.installed-dev: requirements-dev.lock pyproject.toml | $(BIN)/python
 up: install ## everything on this machine with demo data; Ctrl-C stops it
 	@$(BIN)/relatieboek up --demo
 
-# Four processes, each with a PostgreSQL of its own, since a test often waits. The tests of one file stay together, and
+# Three processes, each with a PostgreSQL of its own, since a test often waits. The tests of one file stay together, and
 # files go out in their order: the long ones are not the last.
-SHARED := -n 4 --dist loadfile --no-loadscope-reorder
+SHARED := -n 3 --dist loadfile --no-loadscope-reorder
 
 test: install-dev ## every test against a real NATS server and a real PostgreSQL, at most 10 minutes
 	@$(BIN)/python -m pytest -m "not full" $(SHARED)
